@@ -1,0 +1,51 @@
+"""Flat fading in blocks, with the gain known to the receiver."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from channels._base import Channel, Medium, Received, zero_forced
+from channels._errors import UsageError
+from channels._rng import Rng
+
+
+class FlatFading(Channel):
+    """y = g x + n, g = sqrt(K/(K+1)) e^(j phi) + sqrt(1/(K+1)) h, h ~ CN(0, 1), phi uniform; E|g|^2 = 1.
+
+    h is drawn anew every `coherence_uses` uses, phi once a transmission. The receiver knows g and divides by it.
+
+    Args:
+        k_factor: power of the line of sight over that of the scattered paths, linear; 0 is Rayleigh fading.
+        coherence_uses: uses that share one fade; None is one fade a transmission, 1 a new fade every use.
+
+    Source: Tse and Viswanath, Fundamentals of Wireless Communication, section 2.4.2.
+    """
+
+    medium = Medium()
+
+    def __init__(self, k_factor: float, coherence_uses: int | None) -> None:
+        if not 0 <= k_factor < math.inf:
+            raise UsageError(f"k_factor must be 0 or more and finite, not {k_factor}")
+        if coherence_uses is not None and coherence_uses < 1:
+            raise UsageError(
+                f"coherence_uses must be 1 or more, or null for one fade a transmission, not {coherence_uses}"
+            )
+        self.k_factor = k_factor
+        self.coherence_uses = coherence_uses
+
+    def carry(self, symbols, uses, snr_db, rng) -> Received:
+        gains = self.draw_gains(symbols.shape[-1], rng).to(symbols.device).view(symbols.shape)
+        return zero_forced(symbols, uses, snr_db, gains, rng)
+
+    def draw_gains(self, length: int, rng: Rng) -> Complex[Tensor, "rows length"]:
+        """The gains of `length` uses for each row, complex64."""
+        coherence = self.coherence_uses or max(length, 1)
+        scattered = rng.derive("fading").complex_normal(-(-length // coherence))
+        phase = 2 * math.pi * rng.derive("line of sight").uniform(1)
+        line_of_sight = torch.polar(torch.tensor(math.sqrt(self.k_factor)).expand_as(phase), phase)
+        gains = (line_of_sight + scattered) / math.sqrt(self.k_factor + 1)
+        return gains.repeat_interleave(coherence, dim=1)[:, :length]
