@@ -1,7 +1,7 @@
 """What happens between two antennas; knows nothing of images.
 
-One channel a file: `channels/<name>.py` with a `build(...)` is the channel `<name>` of a scenario. The names below load on
-first touch, so that importing this package does not import torch.
+One channel a file: `channels/<name>.py` with a `build(...)` is the channel `<name>` of a scenario. The names below load
+on first touch, so that importing this package does not import torch.
 """
 
 from importlib import import_module

@@ -18,8 +18,8 @@ from channels._rng import Rng
 class Medium:
     """How users share channel uses, and what the air costs beyond the data.
 
-    Data travel in frames of up to `frame_data` uses; a frame occupies `frame_uses` uses of the medium (data, pilots, cyclic
-    prefix, guards) however full it is. Plain channels have no frames: 1 and 1.
+    Data travel in frames of up to `frame_data` uses; a frame occupies `frame_uses` uses of the medium (data, pilots,
+    cyclic prefix, guards) however full it is. Plain channels have no frames: 1 and 1.
 
     Args:
         access: "orthogonal" gives each user an equal share of its own; "superposed" lets all users send in the same

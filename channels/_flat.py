@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from channels._base import Channel, Medium, Received, zero_forced
@@ -37,7 +37,13 @@ class FlatFading(Channel):
         self.k_factor = k_factor
         self.coherence_uses = coherence_uses
 
-    def carry(self, symbols, uses, snr_db, rng) -> Received:
+    def carry(
+        self,
+        symbols: Complex[Tensor, "batch users uses"],
+        uses: Int[Tensor, "batch users"],
+        snr_db: Float[Tensor, "batch users"],
+        rng: Rng,
+    ) -> Received:
         gains = self.draw_gains(symbols.shape[-1], rng).to(symbols.device).view(symbols.shape)
         return zero_forced(symbols, uses, snr_db, gains, rng)
 

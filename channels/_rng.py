@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-# torch fills normal variates sixteen at a time: lengths that are multiples of it make a short draw a prefix of a long one.
+# torch fills normal variates sixteen at a time: with multiples of it a short draw is a prefix of a long one.
 _FILL = 16
 
 
@@ -28,9 +28,9 @@ def seed_for(*names: str | int | float) -> int:
 class Rng:
     """One named stream of random numbers for each row, drawn on the CPU.
 
-    A row's draws depend on its seed alone: not on the batch around it, the order of the rows, or torch's global state. The
-    first dimension of a draw may grow: a longer draw begins with the numbers of a shorter one. torch's CPU generator
-    keeps the low 32 bits of a seed.
+    A row's draws depend on its seed alone: not on the batch around it, the order of the rows, or torch's global state.
+    The first dimension of a draw may grow: a longer draw begins with the numbers of a shorter one. torch's CPU
+    generator keeps the low 32 bits of a seed.
 
     Args:
         seeds: one integer a row, from `seed_for`.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
 
 from channels._base import Channel, Medium, Received, zero_forced
 from channels._rng import Rng
@@ -21,7 +23,13 @@ class Awgn(Channel):
 
     medium = Medium()
 
-    def carry(self, symbols, uses, snr_db, rng) -> Received:
+    def carry(
+        self,
+        symbols: Complex[Tensor, "batch users uses"],
+        uses: Int[Tensor, "batch users"],
+        snr_db: Float[Tensor, "batch users"],
+        rng: Rng,
+    ) -> Received:
         return zero_forced(symbols, uses, snr_db, torch.ones_like(symbols), rng)
 
 

@@ -67,8 +67,9 @@ class Reception:
         blocks: int64 [rows], code blocks sent, and `block_errors` of them failed their CRC; None without code blocks.
         message: uint8 [rows, bits], the recovered message; None when there is none.
         labels: int64 [rows, h, w], the recovered classes; None when there are none.
-        candidates: float32 [rows, candidates, 3, h, w] with `scores` float32 [rows, candidates] (least is best) and
-            `chosen` int64 [rows], for receivers that generate and select.
+        candidates: float32 [rows, candidates, 3, h, w], what a receiver that selects had to choose from.
+        scores: float32 [rows, candidates], by which it chose; the least is best.
+        chosen: int64 [rows], the candidate it kept.
     """
 
     images: Float[Tensor, "rows 3 h w"]
@@ -88,7 +89,13 @@ class Transmitter(ABC):
 
     @abstractmethod
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
-        """Encode each row within its granted uses; `snr_db` is the average SNR, all that is known of the channel."""
+        """Encode each row within its granted uses.
+
+        Args:
+            sample: pictures and what travels with them.
+            snr_db: float32 [rows], the average SNR: all that a transmitter knows of its channel.
+            rng: one stream a row, for transmitters that draw.
+        """
 
 
 class Receiver(ABC):
@@ -99,7 +106,7 @@ class Receiver(ABC):
         """Decode each row.
 
         Args:
-            received: folded to [rows, uses]; [batch, users, uses] with the mixture for a system with `joint_users`.
+            received: folded to [rows, uses]; [batch, users, uses] with its mixture for `joint_users`.
             size: height and width of the pictures.
             rng: one stream a row, for receivers that draw.
         """

@@ -1,0 +1,43 @@
+# Everything runs inside .venv, which `make setup` creates from constraints.txt.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(VENV)/ready ## create .venv with the pinned versions
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "semcom needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev; \
+	fi
+	@touch $@
+
+demo: setup ## sweep real photos over the air; table, figure and picture strip in runs/quickstart
+	@$(RUN) $(BIN)/semcom run scenarios/quickstart.yaml --out runs/quickstart
+
+test: setup ## run all tests
+	@$(RUN) $(BIN)/python -m pytest -n 2
+
+lint: setup ## format check, lint and types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+format: setup ## rewrite files in the house format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: setup ## speed of the LDPC decoder and the channels beside Sionna, in one run
+	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/channels.py --out runs/bench
+
+clean: ## remove .venv and caches, never runs/
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build *.egg-info
