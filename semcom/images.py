@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from channels._errors import UsageError
+from semcom import streets
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def load(source: str, count: int | None = None, size: int | None = None) -> list
 
     Args:
         source: a name of `SOURCES`, with an argument after a colon where it takes one: "photos", "kodak",
-            "folder:holiday/pictures", "natural:val", "camvid", "imagenette:train" (splits default to test; imagenette
-            has train and val, default val).
+            "folder:holiday/pictures", "natural:val", "camvid", "streets:train", "imagenette:train" (splits default to
+            test; imagenette has train and val, default val).
         count: how many pictures; None is all.
         size: resize the short side (antialiased bicubic) and cut the centre to size x size; None keeps each
             picture's own size. Labels go through the same cut with nearest neighbours.
@@ -181,12 +183,43 @@ def _imagenette(split: str) -> list[Entry]:
     ]
 
 
+class _Streets(Sequence[Entry]):
+    """Drawn street scenes with exact labels: "train", "val" or "test", at 256x192 or as "test:512x384" says."""
+
+    def __init__(self, argument: str) -> None:
+        split, _, shape = argument.partition(":")
+        width, _, height = shape.partition("x")
+        if shape and not (width.isdecimal() and height.isdecimal()):
+            raise UsageError(f"write streets:{split}:512x384, width first, not {shape!r}")
+        size = (int(height), int(width)) if shape else streets.SIZE
+        self._streets = streets.Streets(split or "test", size)
+
+    def __len__(self) -> int:
+        return len(self._streets)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(len(self))[index]]
+        street = self._streets[index]
+        return Entry(
+            f"{self._streets.split}{range(len(self))[index]:03d}",
+            partial(Image.fromarray, street.pixels),
+            street.caption,
+            partial(Image.fromarray, street.labels),
+        )
+
+
 SOURCES: dict[str, Callable[[str], Sequence[Entry]]] = {
     "photos": _photos,
     "folder": _folder,
     "kodak": _kodak,
     "natural": _natural,
     "camvid": _camvid,
+    "streets": _Streets,
     "imagenette": _imagenette,
 }
 
@@ -243,17 +276,7 @@ def open_image(path: str | Path) -> Image.Image:
         raise UsageError(f"{path} is not an image that can be read") from None
     except PermissionError:
         raise UsageError(f"{path} may not be read: permission denied") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ArithmeticError,
-    ) as error:
-        # Pillow's plugins raise any of these on damaged files
+    except Exception as error:  # on damaged files Pillow's plugins raise whatever they stumble over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"{path} cannot be read: {reason}") from None
 

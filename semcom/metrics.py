@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
@@ -88,10 +88,10 @@ def ms_ssim(images: Float[Tensor, "rows 3 h w"], reference: Float[Tensor, "rows 
     """Multi-scale structural similarity, luminance_5^w5 prod_j contrast_j^wj over five halvings, averaged over colours.
 
     This is the source's measure where both sides have 161 pixels or more (11 taps fit the coarsest of five scales). On
-    smaller pictures all five scales and their weights stay, and on each scale that 11 taps do not fit the window is cut to
-    the largest odd number that does (128 x 128: 7 taps on the coarsest scale, 11 on the others). Such values are close
-    to, but not the same as, the source's and should be compared with each other only. Odd sides are extended by
-    repeating the last sample before they are halved; a mean contrast below zero counts as zero.
+    smaller pictures all five scales and their weights stay, and on each scale that 11 taps do not fit the window is
+    cut to the largest odd number that does (128 x 128: 7 taps on the coarsest scale, 11 on the others). Such values
+    are close to, but not the same as, the source's and should be compared with each other only. Odd sides are extended
+    by repeating the last sample before they are halved; a mean contrast below zero counts as zero.
 
     Source: Wang, Simoncelli, Bovik, "Multiscale structural similarity for image quality assessment", Asilomar 2003.
     """
@@ -161,10 +161,30 @@ def _ms_ssim_db(delivery: Delivery) -> Rows:
 
 def _payload_ber(delivery: Delivery) -> tuple[Rows, Rows]:
     """Wrong bits of the recovered message, of the bits sent; 0 of 0 for a system that carries no message."""
-    sent, recovered = delivery.sample.message, delivery.reception.message
-    if sent is None or recovered is None:
+    wrong = _wrong_bits(delivery)
+    if wrong is None:
         return _nothing(delivery)
-    return (sent != recovered).sum(1), torch.full_like(delivery.uses, sent.shape[1])
+    return wrong.sum(1), torch.full_like(delivery.uses, wrong.shape[1])
+
+
+def _payload_ok(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Messages that arrived without a wrong bit, of the messages sent; 0 of 0 for a system that carries none."""
+    wrong = _wrong_bits(delivery)
+    if wrong is None:
+        return _nothing(delivery)
+    return (~wrong.any(1)).long(), torch.ones_like(delivery.uses)
+
+
+def _payload_bits(delivery: Delivery) -> Rows:
+    """Bits of the message that a row carried, right or wrong."""
+    wrong = _wrong_bits(delivery)
+    return torch.full_like(delivery.uses, 0 if wrong is None else wrong.shape[1]).double()
+
+
+def _wrong_bits(delivery: Delivery) -> Bool[Tensor, "rows bits"] | None:
+    """Where the recovered message differs from the one sent: the sample's, or else the transmitter's own."""
+    sent, recovered = delivery.truth.get("message", delivery.sample.message), delivery.reception.message
+    return None if sent is None or recovered is None else sent != recovered
 
 
 def _bler(delivery: Delivery) -> tuple[Rows, Rows]:
@@ -212,6 +232,8 @@ METRICS: dict[str, Metric] = {
     "ms_ssim": Metric(_ms_ssim, "", True),
     "ms_ssim_db": Metric(_ms_ssim_db, "dB", True),
     "payload_ber": Metric(_payload_ber, "", False),
+    "payload_ok": Metric(_payload_ok, "", True),
+    "payload_bits": Metric(_payload_bits, "bits", True),
     "bler": Metric(_bler, "", False),
     "outage": Metric(_outage, "", False),
     "cbr": Metric(_cbr, "uses per real number", False),

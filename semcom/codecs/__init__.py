@@ -1,0 +1,1 @@
+"""Source codecs: image files, label maps, mask positions."""

@@ -1,0 +1,149 @@
+"""Metrics against other people's code and against their definitions."""
+
+import numpy as np
+import pytest
+import torch
+
+from channels._errors import UsageError
+from semcom.images import load
+from semcom.link import Delivery
+from semcom.metrics import METRICS, measure, ms_ssim, psnr, ssim
+from semcom.system import Reception, Sample
+
+
+@pytest.fixture(scope="module")
+def pair():
+    images = torch.stack([picture.pixels for picture in load("photos", count=3, size=192)])
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    strength = torch.tensor([0.01, 0.05, 0.2])[:, None, None, None]
+    return (images + strength * noise).clamp(0, 1), images
+
+
+def delivery(images, shown, **reception):
+    rows = len(images)
+    uses = torch.full((rows,), 96)
+    return Delivery(
+        sample=Sample(images, message=reception.pop("sent", None)),
+        reception=Reception(shown, uses_charged=uses, **reception),
+        truth={},
+        uses=uses,
+        medium_uses=2 * uses,
+        energy=uses.float(),
+        snr_db=torch.zeros(rows),
+        snr_realised_db=torch.full((rows,), 0.3),
+    )
+
+
+def pixels(image):
+    return image.permute(1, 2, 0).double().numpy()
+
+
+def test_psnr_and_ssim_agree_with_scikit_image(pair):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    shown, images = pair
+    for row in range(3):
+        x, y = pixels(images[row]), pixels(shown[row])
+        assert psnr(shown, images)[row] == pytest.approx(peak_signal_noise_ratio(x, y, data_range=1), abs=1e-4)
+        reference = structural_similarity(
+            x, y, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        assert ssim(shown, images)[row] == pytest.approx(reference, abs=1e-4)
+
+
+def test_ms_ssim_agrees_with_pytorch_msssim(pair):
+    from pytorch_msssim import ms_ssim as reference
+
+    shown, images = pair
+    assert torch.allclose(ms_ssim(shown, images), reference(shown, images, data_range=1, size_average=False), atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 16, 33, 64, 128, 160])
+def test_small_pictures_have_similarities_too(pair, side):
+    shown, images = (part[..., :side, :side] for part in pair)
+    for similarity in (ssim, ms_ssim):
+        assert torch.allclose(similarity(images, images), torch.ones(3), atol=1e-6)
+        values = similarity(shown, images)
+        assert torch.all((values >= 0) & (values < 1))
+
+
+def test_the_cut_window_changes_little(pair):
+    """At 160 pixels only the coarsest window is cut (to 9 taps), so values stay near those of 161 pixels."""
+    shown, images = pair
+    cut, whole = (ms_ssim(shown[..., :side, :side], images[..., :side, :side]) for side in (160, 161))
+    assert torch.allclose(cut, whole, atol=2e-3)
+
+
+def test_psnr_of_small_errors_ends_at_that_of_rounding(pair):
+    """10 log10(12 * 255^2) = 58.92 dB, for identical pictures and for those rounded to 8 bits."""
+    _, images = pair
+    smooth = images[..., 1:] * 0.7 + images[..., :-1] * 0.3
+    assert psnr(images, images).tolist() == pytest.approx([58.923] * 3, abs=1e-3)
+    assert psnr((smooth * 255).round() / 255, smooth).tolist() == pytest.approx([58.923] * 3, abs=0.3)
+
+
+def test_rows_are_measured_alone(pair):
+    shown, images = pair
+    for metric in (psnr, ssim, ms_ssim):
+        alone = torch.cat([metric(shown[row : row + 1], images[row : row + 1]) for row in range(3)])
+        assert torch.allclose(metric(shown, images), alone, atol=1e-6)
+        assert torch.all(alone.diff() < 0)  # the noise grows from row to row
+
+
+def test_similarity_is_differentiable(pair):
+    shown, images = pair
+    shown = shown.clone().requires_grad_()
+    ms_ssim(shown, images).sum().backward()
+    assert shown.grad.isfinite().all()
+    assert shown.grad.abs().sum() > 0
+
+
+def test_counts(pair):
+    shown, images = pair
+    sent = torch.tensor([[0, 1, 1, 0]] * 3, dtype=torch.uint8)
+    recovered = torch.tensor([[0, 1, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]], dtype=torch.uint8)
+    measured = delivery(
+        images,
+        shown,
+        sent=sent,
+        message=recovered,
+        outage=torch.tensor([False, True, False]),
+        blocks=torch.tensor([5, 5, 6]),
+        block_errors=torch.tensor([0, 2, 6]),
+    )
+    counts = {name: [part.tolist() for part in measure(name, measured)] for name in ("payload_ber", "bler", "outage")}
+    assert counts == {
+        "payload_ber": [[0, 2, 4], [4, 4, 4]],
+        "bler": [[0, 2, 6], [5, 5, 6]],
+        "outage": [[0, 1, 0], [1, 1, 1]],
+    }
+
+
+def test_what_was_not_there_to_measure_is_none_of_none(pair):
+    shown, images = pair
+    for name in ("payload_ber", "bler", "outage"):
+        assert [part.tolist() for part in measure(name, delivery(images, shown))] == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_bandwidth_ratios(pair):
+    shown, images = pair
+    measured = delivery(images, shown)
+    assert measure("cbr", measured).tolist() == [96 / (3 * 192 * 192)] * 3
+    assert measure("medium_cbr", measured).tolist() == [192 / (3 * 192 * 192)] * 3
+
+
+def test_every_metric_measures_rows_without_nan(pair):
+    shown, images = pair
+    for name in METRICS:
+        values = measure(name, delivery(images, shown))
+        for part in values if isinstance(values, tuple) else (values,):
+            assert part.shape == (3,)
+            assert not np.isnan(part.numpy()).any()
+
+
+def test_not_a_number_is_refused(pair):
+    _, images = pair
+    with pytest.raises(ValueError, match="psnr"):
+        measure("psnr", delivery(images, images * torch.nan))
+    with pytest.raises(UsageError, match="psnr, ssim"):
+        measure("pnsr", delivery(images, images))
