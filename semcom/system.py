@@ -123,6 +123,7 @@ class System:
         receiver: symbols to picture.
         agreement: in words, what the receiver knows without being told over the air.
         joint_users: the receiver decodes all users of a medium together.
+        weights: names of its trained weights with the first 8 hex digits of their hashes; "" when nothing is trained.
     """
 
     name: str
@@ -131,6 +132,7 @@ class System:
     receiver: Receiver
     agreement: str
     joint_users: bool = False
+    weights: str = ""
 
 
 @dataclass(frozen=True)

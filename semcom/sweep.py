@@ -1,0 +1,355 @@
+"""A scenario becomes rows: one part of the table a point, written whole or not at all, so that a run can always go on.
+
+    OUT/scenario.yaml          what was run                     OUT/rows/<point>.parquet      what was measured
+    OUT/pictures/*.png         the first picture, as sent       OUT/seconds/<point>.parquet   what it took, row by row
+                               and as delivered
+
+Rows are equal byte for byte for the same build and scenario, whether a run was killed or not and however many workers
+it had; seconds are kept apart because they are not.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tqdm import tqdm
+
+from channels._base import Channel
+from channels._errors import UsageError
+from channels._rng import seed_for
+from semcom.images import Picture, group_by_shape, load, to_pil
+from semcom.link import Delivery, Link
+from semcom.metrics import METRICS, measure
+from semcom.scenario import Images, Point, Scenario, Variant, to_yaml
+from semcom.system import Bound, Sample, System, uses_for
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_BAR = "{percentage:3.0f} % |{bar:30}| {n_fmt} of {total_fmt} points, {elapsed} gone, {remaining} left"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one point leaves behind.
+
+    Args:
+        rows: the point's part of the table.
+        seconds: column `seconds`, measured, row by row.
+        pictures: PNG files by their name in OUT/pictures.
+    """
+
+    rows: pyarrow.Table
+    seconds: pyarrow.Table
+    pictures: dict[str, bytes]
+
+
+class PointError(RuntimeError):
+    """A point that failed for a reason that is no fault of the scenario; the rows before it are kept."""
+
+
+def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = False) -> Path:
+    """Run those points of a scenario whose rows are not in `out` yet.
+
+    Args:
+        scenario: from `load_scenario`.
+        out: folder for the rows; it may hold rows of the same scenario, finished or not, or of a part of it.
+        workers: processes that share the points.
+        progress: show a bar with the time left on stderr.
+
+    Returns:
+        `out`, for `table.read`.
+
+    Raises:
+        UsageError: something in the scenario that only shows when it is built, a folder of another scenario, a folder
+            that cannot be written.
+        PointError: any other failure, with the point that failed.
+    """
+    if workers < 1:
+        raise UsageError(f"workers must be 1 or more, not {workers}")
+    out = Path(out)
+    points = {point.key: point for point in scenario.points()}
+    done = _prepare(out, points)
+    _write(out / "scenario.yaml", to_yaml(scenario).encode())
+    _write(out / "pictures" / "sent.png", _png(_pictures(scenario.images)[0].pixels))
+    missing = [point for key, point in points.items() if key not in done]
+    with (
+        closing(_results(missing, workers)) as results,
+        tqdm(total=len(points), initial=len(done), bar_format=_BAR, disable=not progress) as bar,
+    ):
+        for point, part in results:
+            for name, png in part.pictures.items():
+                _write(out / "pictures" / name, png)
+            _write(out / "seconds" / f"{point.key}.parquet", _parquet(part.seconds))
+            _write(out / "rows" / f"{point.key}.parquet", _parquet(part.rows))  # last: it says that the point is done
+            bar.update()
+    return out
+
+
+def run_point(point: Point) -> Part:
+    """Everything that one point sends and what is measured of it; a pure function but for the seconds."""
+    with _threads(point.threads), torch.no_grad():
+        columns: dict[str, list[Any]] = {}
+        pictures: dict[str, bytes] = {}
+        channel = _channel(point.channel)
+        first = _pictures(point.images)[0].name
+        for group in group_by_shape(_pictures(point.images)):
+            system = build_system(point.system, granted_cbr(point, channel, group[0]))
+            link = Link(system, channel)
+            for batch in _batches(point, group, channel):
+                started = time.perf_counter()
+                delivery = deliver(link, point, batch)
+                seconds = (time.perf_counter() - started) / len(batch)
+                _extend(columns, _conditions(point, system, batch) | _measures(point, delivery))
+                columns.setdefault("seconds", []).extend([seconds] * len(batch))
+                kept = [picture.name == first and user == 0 == point.repetition for picture, user in batch]
+                columns.setdefault("picture", []).extend(f"{point.key}.png" if keep else "" for keep in kept)
+                if True in kept:
+                    pictures[f"{point.key}.png"] = _png(delivery.reception.images[kept.index(True)])
+    return _part(point, columns, pictures)
+
+
+def send(point: Point, picture: Picture) -> Delivery:
+    """Send one picture of your own, from each user of a point."""
+    channel = _channel(point.channel)
+    link = Link(build_system(point.system, granted_cbr(point, channel, picture)), channel)
+    with _threads(point.threads), torch.no_grad():
+        return deliver(link, point, [(picture, user) for user in range(point.users)])
+
+
+def deliver(link: Link, point: Point, batch: Sequence[tuple[Picture, int]]) -> Delivery:
+    """Send a batch of (picture, user), users of one medium next to each other.
+
+    A row's seed names the scenario's seed, the repetition, the picture and the user: neither SNR nor system, so that
+    all points see the same draws.
+    """
+    pictures = [picture for picture, _ in batch]
+    captions = tuple(picture.caption for picture in pictures if picture.caption is not None)
+    labels = [picture.labels for picture in pictures if picture.labels is not None]
+    sample = Sample(
+        images=torch.stack([picture.pixels for picture in pictures]),
+        captions=captions if len(captions) == len(pictures) else None,
+        labels=torch.stack(labels) if len(labels) == len(pictures) else None,
+        names=tuple(picture.name for picture in pictures),
+    )
+    seeds = [seed_for(point.seed, point.repetition, picture.name, user) for picture, user in batch]
+    return link.deliver(sample, point.snr_db, seeds, point.users)
+
+
+def granted_cbr(point: Point, channel: Channel, picture: Picture) -> float:
+    """Uses that each user is granted per real number of a picture of this shape."""
+    height, width = picture.pixels.shape[1:]
+    medium_uses = uses_for(point.medium_cbr, (height, width))
+    granted = channel.medium.granted(medium_uses, point.users)
+    if granted < 1:
+        raise UsageError(
+            f"medium_cbr {point.medium_cbr:g} gives {point.users} user(s) no channel use for {picture.name}, "
+            f"{width}x{height} pixels; raise medium_cbr or take larger pictures"
+        )
+    return granted / (3 * height * width)
+
+
+# --- what many points share is made once a process -------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2)
+def _pictures(images: Images) -> list[Picture]:
+    return load(images.source, images.count, images.size)
+
+
+@lru_cache(maxsize=16)
+def _channel(variant: Variant) -> Channel:
+    return _built(variant, {})
+
+
+@lru_cache(maxsize=16)  # systems alternate from point to point; a limit because networks are large
+def build_system(variant: Variant, cbr: float) -> System | Bound:
+    """The system, granted `cbr` uses per real number of a picture."""
+    return _built(variant, {"cbr": cbr})
+
+
+def _built(variant: Variant, granted: dict[str, float]) -> Any:
+    try:
+        return variant.entry.load()(**dict(variant.arguments), **granted)
+    except UsageError as error:
+        raise UsageError(f"{variant.label}: {error}") from None
+
+
+# --- a point, batch by batch -----------------------------------------------------------------------------------------
+
+
+def _batches(point: Point, group: list[Picture], channel: Channel) -> Iterator[list[tuple[Picture, int]]]:
+    """Pictures of a shape in batches: user u of medium b sends picture b + u, so that each user sends each picture."""
+    media = max(1, point.batch // point.users)
+    shift = 0 if channel.medium.access == "common" else 1
+    for start in range(0, len(group), media):
+        yield [
+            (group[(item + shift * user) % len(group)], user)
+            for item in range(start, min(start + media, len(group)))
+            for user in range(point.users)
+        ]
+
+
+def _conditions(point: Point, system: System | Bound, batch: list[tuple[Picture, int]]) -> dict[str, list[Any]]:
+    """Who sent what to whom, and how."""
+    constants: dict[str, Any] = {
+        "system": point.system.label,
+        "channel": point.channel.label,
+        "medium_cbr_granted": point.medium_cbr,
+        "snr_db": point.snr_db,
+        "users": point.users,
+        "repetition": point.repetition,
+        **dict(point.settings),
+        "bound": isinstance(system, Bound),
+        "weights": system.weights if isinstance(system, System) else "",
+        "point": point.key,
+    }
+    return {
+        "image": [picture.name for picture, _ in batch],
+        "user": [user for _, user in batch],
+        **{name: [value] * len(batch) for name, value in constants.items()},
+    }
+
+
+def _measures(point: Point, delivery: Delivery) -> dict[str, list[Any]]:
+    """Metric columns; a ratio of sums keeps its counts as `name.numerator` and `name.denominator`."""
+    columns: dict[str, list[Any]] = {}
+    for name in point.metrics:
+        values = measure(name, delivery)
+        if isinstance(values, tuple):
+            columns[f"{name}.numerator"], columns[f"{name}.denominator"] = (part.tolist() for part in values)
+        else:
+            columns[name] = values.tolist()
+    return columns
+
+
+def _extend(columns: dict[str, list[Any]], more: dict[str, list[Any]]) -> None:
+    for name, values in more.items():
+        columns.setdefault(name, []).extend(values)
+
+
+def _part(point: Point, columns: dict[str, list[Any]], pictures: dict[str, bytes]) -> Part:
+    import pyarrow
+
+    seconds = pyarrow.table({"seconds": pyarrow.array(columns.pop("seconds"), pyarrow.float64())})
+    fields = []
+    for name, values in columns.items():
+        metric = METRICS.get(name.removesuffix(".numerator").removesuffix(".denominator"))
+        about = {} if metric is None else {"unit": metric.unit, "higher_is_better": str(metric.higher_is_better)}
+        fields.append(pyarrow.field(name, pyarrow.infer_type(values), metadata=about))
+    return Part(pyarrow.table(columns, schema=pyarrow.schema(fields)), seconds, pictures)
+
+
+# --- workers ---------------------------------------------------------------------------------------------------------
+
+
+def _results(points: list[Point], workers: int) -> Generator[tuple[Point, Part]]:
+    """(point, part) as they are finished, in this process or in several."""
+    if workers == 1 or len(points) < 2:
+        yield from ((point, _attempt(point)) for point in points)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
+    with ProcessPoolExecutor(min(workers, len(points)), mp_context=spawn, initializer=_be_a_worker) as pool:
+        waiting = {pool.submit(_attempt, point): point for point in points}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BrokenProcessPool:
+            raise PointError("a worker was killed, perhaps for lack of memory; try fewer workers") from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _attempt(point: Point) -> Part:
+    try:
+        return run_point(point)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise PointError(f"{point}: {type(error).__name__}: {error}") from error
+
+
+def _be_a_worker() -> None:
+    """End without a word on Ctrl-C, and with the process that owns the files, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _prepare(out: Path, points: dict[str, Point]) -> set[str]:
+    """Make the folder and return the points that are done."""
+    try:
+        for folder in ("rows", "seconds", "pictures"):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        done = {path.stem for path in (out / "rows").glob("*.parquet")}
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
+    if strangers := done - set(points):
+        raise UsageError(
+            f"{out} holds {len(strangers)} part(s) of another scenario, or of other arguments by default "
+            f"({out / 'scenario.yaml'} says which); choose another --out or remove the folder"
+        )
+    return done
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all: a temporary file, fsync, rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; rows written so far are kept") from None
+
+
+def _parquet(table: pyarrow.Table) -> bytes:
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def _png(pixels: torch.Tensor) -> bytes:
+    file = io.BytesIO()
+    to_pil(pixels).save(file, format="PNG")
+    return file.getvalue()

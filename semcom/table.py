@@ -1,0 +1,287 @@
+"""Rows and what they come to: read a folder of parts, take ratios and means, and say how sure one may be."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from channels._errors import UsageError
+from semcom.discover import nearest
+
+if TYPE_CHECKING:
+    import pyarrow
+
+CONDITIONS = ("channel", "medium_cbr_granted", "users", "snr_db")
+_ABOUT_ROWS = ("system", *CONDITIONS, "repetition", "image", "user", "bound", "weights", "point", "picture", "seconds")
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, or a ratio of sums, with its 95 % interval.
+
+    Args:
+        mean: over all rows, or sum of numerators over sum of denominators.
+        low: lower end of the interval; NaN when there is only one thing to resample.
+        high: upper end.
+        clusters: how many independent things (pictures) were resampled.
+        rows: how many rows there were.
+    """
+
+    mean: float
+    low: float
+    high: float
+    clusters: int
+    rows: int
+
+    def __str__(self) -> str:
+        if math.isnan(self.low):
+            return _short(self.mean)
+        return f"{_short(self.mean)} [{_short(self.low)}, {_short(self.high)}]"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a summary: a metric of a system under some conditions."""
+
+    metric: str
+    unit: str
+    system: str
+    bound: bool
+    conditions: dict[str, Any]
+    estimate: Estimate
+
+
+def read(out: str | Path) -> pyarrow.Table:
+    """All rows of a folder that `sweep.run` wrote to, finished or not, with their seconds.
+
+    Raises:
+        UsageError: there are none.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    out = Path(out)
+    paths = sorted((out / "rows").glob("*.parquet"))
+    if not paths:
+        raise UsageError(f"no rows in {out}; `semcom run SCENARIO --out {out}` makes them")
+    parts = []
+    for path in paths:
+        try:
+            part = parquet.read_table(path)
+            seconds = out / "seconds" / path.name
+            if seconds.is_file():
+                part = part.append_column("seconds", parquet.read_table(seconds)["seconds"])
+        except (OSError, pyarrow.ArrowException) as error:
+            raise UsageError(f"{path} cannot be read ({error}); remove it and run again") from None
+        parts.append(part)
+    table = pyarrow.concat_tables(_same_types(parts), promote_options="permissive")
+    return table.take(_order(table, out / "scenario.yaml"))
+
+
+def _order(table: pyarrow.Table, scenario: Path) -> list[int]:
+    """Rows by repetition and condition, with channels and systems as the scenario lists them."""
+    import yaml
+
+    written = yaml.safe_load(scenario.read_text(encoding="utf-8")) if scenario.is_file() else {}
+    places = {
+        (column, variant["label"]): i
+        for column, key in (("channel", "channel"), ("system", "systems"))
+        for i, variant in enumerate(written.get(key, []))
+    }
+    names = ("repetition", "channel", "medium_cbr_granted", "users", "snr_db", "system", "point")
+    columns = [[places.get((name, value), value) for value in table[name].to_pylist()] for name in names]
+    keys = list(zip(*columns, strict=True))
+    return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def _same_types(parts: list[pyarrow.Table]) -> list[pyarrow.Table]:
+    """Make text of a column that is text in one part and a number in another (a swept "auto" beside 0.5)."""
+    import pyarrow
+
+    text = {field.name for part in parts for field in part.schema if pyarrow.types.is_string(field.type)}
+    return [
+        part.cast(
+            pyarrow.schema(field.with_type(pyarrow.string()) if field.name in text else field for field in part.schema)
+        )
+        for part in parts
+    ]
+
+
+def metrics(table: pyarrow.Table) -> dict[str, str]:
+    """Names of the metrics in a table, and their units."""
+    return {
+        field.name.removesuffix(".numerator"): field.metadata[b"unit"].decode()
+        for field in table.schema
+        if field.metadata and b"unit" in field.metadata and not field.name.endswith(".denominator")
+    }
+
+
+def conditions(table: pyarrow.Table) -> dict[str, list[Any]]:
+    """Conditions of the rows and swept arguments, and the values that each took."""
+    measured = {field.name for field in table.schema if field.metadata and b"unit" in field.metadata}
+    arguments = [name for name in table.column_names if name not in measured and name not in _ABOUT_ROWS]
+    return {
+        name: sorted(values, key=lambda value: (isinstance(value, str), value))
+        for name in (*CONDITIONS, *arguments)
+        for values in [[value for value in table[name].unique().to_pylist() if value is not None]]
+    }
+
+
+def summarise(table: pyarrow.Table, metric: str) -> list[Line]:
+    """One line for each system under each condition.
+
+    The interval is of the mean over pictures like these: pictures are resampled, with all their repetitions and users.
+    Where there is only one picture, repetitions are resampled, and the interval is of that picture's mean.
+
+    Args:
+        table: from `read`.
+        metric: a name from `metrics(table)`. Rows in which it says nothing (0 of 0) do not count.
+    """
+    if metric not in metrics(table):
+        raise UsageError(f"no metric {metric!r} in these rows; {nearest(metric, metrics(table))}")
+    columns = {name: table[name].to_pylist() for name in ("system", "bound", *conditions(table))}
+    numerators, denominators = _sums(table, metric)
+    images, repetitions = table["image"].to_pylist(), table["repetition"].to_pylist()
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row, key in enumerate(zip(*columns.values(), strict=True)):
+        if denominators[row] > 0:
+            groups.setdefault(key, []).append(row)
+    lines = []
+    for key, rows in groups.items():
+        clusters = [images[row] for row in rows]
+        if len(set(clusters)) == 1:
+            clusters = [repetitions[row] for row in rows]
+        system, bound, *values = key
+        lines.append(
+            Line(
+                metric,
+                metrics(table)[metric],
+                system,
+                bound,
+                dict(zip(conditions(table), values, strict=True)),
+                estimate(numerators[rows], denominators[rows], clusters),
+            )
+        )
+    return lines
+
+
+def _sums(table: pyarrow.Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    if metric in table.column_names:
+        values = table[metric].to_numpy()
+        return values, np.ones(len(values))
+    return table[f"{metric}.numerator"].to_numpy(), table[f"{metric}.denominator"].to_numpy()
+
+
+def estimate(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequence[Any]) -> Estimate:
+    """Sum of numerators over sum of denominators, and the expanded percentile interval of a cluster bootstrap.
+
+    Whole clusters are drawn with replacement, 2000 times, always the same draws. A percentile interval of n clusters is
+    too narrow by about t / z sqrt(n / (n - 1)); taking percentiles further out by that factor makes up for it.
+
+    Source: Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69(4), 2015, 3.3.
+
+    >>> print(estimate(np.array([1.0, 2, 3, 4]), np.ones(4), ["a", "b", "c", "d"]))
+    2.500 [1.000, 4.000]
+    """
+    names, index = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    count = len(names)
+    infinite = np.isinf(numerators)
+    finite = np.bincount(index, np.where(infinite, 0, numerators), count)
+    endless = np.bincount(index, np.where(infinite, np.sign(numerators), 0), count)
+    weight = np.bincount(index, denominators, count)
+
+    def ratio(times: np.ndarray) -> np.ndarray:
+        """Of clusters taken so many times; an infinite row makes the mean infinite, wherever it is taken at all."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            sign = times @ endless
+            return np.where(sign != 0, np.copysign(np.inf, sign), (times @ finite) / (times @ weight))
+
+    mean = float(ratio(np.ones(count)))
+    if count < 2:
+        return Estimate(mean, math.nan, math.nan, count, len(numerators))
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), _RESAMPLES)
+    resampled = np.sort(ratio(draws))
+    resampled = resampled[~np.isnan(resampled)]
+    tail = _tail(count)
+    low, high = np.quantile(resampled, [tail, 1 - tail], method="nearest")
+    return Estimate(mean, float(low), float(high), count, len(numerators))
+
+
+def _tail(count: int) -> float:
+    """Share of resamples to leave out at each end."""
+    from scipy.special import stdtrit
+
+    return NormalDist().cdf(math.sqrt(count / (count - 1)) * float(stdtrit(count - 1, 0.025)))
+
+
+# --- for people and for other programs -------------------------------------------------------------------------------
+
+
+def as_text(table: pyarrow.Table, metric: str) -> str:
+    """A table for a terminal: a line for each condition, a column for each system."""
+    return _aligned(_grid(table, metric))
+
+
+def as_markdown(table: pyarrow.Table, metric: str) -> str:
+    """The same in Markdown."""
+    head, *body = _grid(table, metric)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *body))
+
+
+def as_csv(table: pyarrow.Table) -> str:
+    """All metrics, one line for each system and condition, with the ends of the intervals."""
+    file = io.StringIO()
+    names = list(conditions(table))
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["metric", "unit", "system", *names, "mean", "low", "high", "clusters", "rows"])
+    for metric in metrics(table):
+        for line in summarise(table, metric):
+            found = line.estimate
+            values = [line.conditions[name] for name in names]
+            writer.writerow(
+                [metric, line.unit, line.system, *values, found.mean, found.low, found.high, found.clusters, found.rows]
+            )
+    return file.getvalue()
+
+
+def _grid(table: pyarrow.Table, metric: str) -> list[list[str]]:
+    lines = summarise(table, metric)
+    swept = [name for name, values in conditions(table).items() if len(values) > 1 or name == "snr_db"]
+    systems = list(dict.fromkeys(line.system for line in lines))
+    cells: dict[tuple[Any, ...], dict[str, str]] = {}
+    for line in lines:
+        key = tuple(line.conditions[name] for name in swept)
+        cells.setdefault(key, {})[line.system] = str(line.estimate)
+    body = [
+        [*(_value(value) for value in key), *(found.get(system, "") for system in systems)]
+        for key, found in cells.items()
+    ]
+    return [[*swept, *systems], *body]
+
+
+def _aligned(grid: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in grid
+    )
+
+
+def _value(value: object) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _short(value: float) -> str:
+    """Four digits, and no more decimals than three."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    digits = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:.{max(0, min(digits, 3))}f}" if digits < 6 else f"{value:.2e}"

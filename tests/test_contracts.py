@@ -1,0 +1,220 @@
+"""Every system and channel keeps the laws of semcom.check, and every law catches what it is there for."""
+
+import random
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import TOY
+
+from channels import Channel, Medium, Rng, awgn, rayleigh
+from semcom import check, discover
+from semcom.scenario import variant
+from semcom.system import Receiver, Transmitter
+
+
+@pytest.fixture(autouse=True)
+def _random_is_for_beartype(monkeypatch):
+    """The type checks of these tests draw from `random` themselves; another test watches it without them."""
+    monkeypatch.setattr(random, "getstate", lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("channel", name) for name in discover.entries("channel")),
+        ("system", TOY),
+        *(("system", name) for name in discover.entries("system")),
+    ],
+)
+def test_the_laws_are_kept(kind, name):
+    broken = {law.name: law.problem for law in check.check(variant(kind, name)) if law.problem}
+    assert not broken
+
+
+@pytest.mark.parametrize("override", ["channel.coherence_uses=1", "channel.coherence_uses=7"])
+def test_fading_of_any_coherence_keeps_the_laws(override):
+    assert not [law for law in check.check(variant("channel", "rician", [override])) if law.problem]
+
+
+# --- channels that are wrong in one way ----------------------------------------------------------------------------
+
+
+class Broken(Channel):
+    """A Rayleigh channel with a mistake in it."""
+
+    medium = Medium()
+
+    def __init__(self, medium=None, before=lambda *sent: sent, after=lambda received: received, draw=None):
+        self.medium = medium or Medium()
+        self.before, self.after, self.draw = before, after, draw
+
+    def carry(self, symbols, uses, snr_db, rng):
+        if self.draw:
+            self.draw()
+        return self.after(rayleigh.build(coherence_uses=4).carry(*self.before(symbols, uses, snr_db, rng)))
+
+
+class Greedy(Medium):
+    def granted(self, medium_uses, users):
+        return medium_uses
+
+
+def snr_of_the_batch(symbols, uses, snr_db, rng):
+    return symbols, uses, snr_db.mean().expand_as(snr_db), rng
+
+
+def one_seed_for_all(symbols, uses, snr_db, rng):
+    return symbols, uses, snr_db, Rng([sum(rng.seeds) + i for i in range(len(rng.seeds))])
+
+
+def everything_is_sent(symbols, uses, snr_db, rng):
+    return symbols, torch.full_like(uses, symbols.shape[-1]), snr_db, rng
+
+
+def fresh_seeds(symbols, uses, snr_db, rng):
+    return symbols, uses, snr_db, Rng([random.SystemRandom().getrandbits(60) for _ in rng.seeds])
+
+
+BROKEN_CHANNELS = {
+    check.medium_adds_up: Broken(medium=Greedy()),
+    check.channel_draws_ignore_the_batch: Broken(before=snr_of_the_batch),
+    check.padding_is_not_sent: Broken(before=everything_is_sent),
+    check.another_user_changes_nothing: Broken(before=one_seed_for_all),
+    check.same_seeds_same_air: Broken(before=fresh_seeds),
+    check.channel_leaves_global_state_alone: Broken(draw=lambda: torch.rand(1)),
+    check.noise_is_what_it_says: Broken(after=lambda heard: replace(heard, noise_var=1.05 * heard.noise_var)),
+    check.fading_has_unit_power: Broken(after=lambda heard: replace(heard, gains=1.2 * heard.gains)),
+    check.channel_is_differentiable: Broken(after=lambda heard: replace(heard, symbols=heard.symbols.detach())),
+}
+
+
+@pytest.mark.parametrize("law", check.CHANNEL_LAWS, ids=lambda law: law.__name__)
+def test_each_law_catches_a_channel_that_breaks_it(law):
+    assert law(awgn.build()) is None
+    assert law(rayleigh.build()) is None
+    try:
+        problem = law(BROKEN_CHANNELS[law])
+    except RuntimeError as error:  # no gradient at all
+        problem = str(error)
+    assert problem
+
+
+def test_the_global_state_of_numpy_is_watched_too():
+    assert check.channel_leaves_global_state_alone(Broken(draw=np.random.rand))
+
+
+def test_without_type_checks_nothing_draws_from_random():
+    code = """
+import random
+import subprocess
+import sys
+from semcom import check, discover
+from semcom.scenario import variant
+assert check._touched(random.random) == "the global state of random changed"
+for kind in ("channel", "system"):
+    for name in discover.entries(kind):
+        for verdict in check.check(variant(kind, name), only=f"{kind} leaves global state alone"):
+            if verdict.problem:
+                print(name, verdict.problem)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_bias_of_the_equaliser_is_caught():
+    shrunk = Broken(after=lambda heard: replace(heard, symbols=heard.symbols / (1 + heard.noise_var)))
+    assert check.noise_is_what_it_says(shrunk)
+
+
+# --- systems that are wrong in one way -----------------------------------------------------------------------------
+
+
+class Around(Transmitter, Receiver):
+    """The toy system with a mistake in it."""
+
+    def __init__(self, system, sent=lambda payload, sample: payload, heard=lambda reception, rng: reception):
+        self.system, self.sent, self.heard = system, sent, heard
+
+    def encode(self, sample, snr_db, rng):
+        return self.sent(self.system.transmitter.encode(sample, snr_db, rng), sample)
+
+    def decode(self, received, size, rng):
+        return self.heard(self.system.receiver.decode(received, size, rng), rng)
+
+
+def trial_of(**mistakes):
+    toy = discover.find("system", TOY).load()
+
+    def build(cbr):
+        system = toy(cbr=mistakes.get("cbr", cbr))
+        around = Around(system, **{name: value for name, value in mistakes.items() if name != "cbr"})
+        return replace(system, transmitter=around, receiver=around)
+
+    return check.Trial(build, 64, 1 / 8)
+
+
+def darker(reception, by):
+    return replace(reception, images=(reception.images - by).clamp(0, 1))
+
+
+def peeking():
+    """The receiver takes the picture that its transmitter was given, past the channel."""
+    toy = discover.find("system", TOY).load()
+
+    def build(cbr):
+        seen = []
+        system = toy(cbr=cbr)
+        around = Around(
+            system,
+            lambda payload, sample: (seen.append(sample.images), payload)[1],
+            lambda reception, rng: replace(reception, images=seen[-1]) if seen else reception,
+        )
+        return replace(system, transmitter=around, receiver=around)
+
+    return check.Trial(build, 64, 1 / 8)
+
+
+def global_draw(payload, sample):
+    np.random.rand()
+    return payload
+
+
+def louder(payload, sample):
+    return replace(payload, symbols=1.01 * payload.symbols)
+
+
+BROKEN_SYSTEMS = {
+    check.system_draws_ignore_the_batch: lambda: trial_of(heard=lambda r, rng: darker(r, 0.01 * len(r.images))),
+    check.another_sender_changes_nothing: lambda: trial_of(heard=lambda r, rng: darker(r, 0.01 * len(r.images))),
+    check.same_seeds_same_picture: lambda: trial_of(heard=lambda r, rng: darker(r, random.SystemRandom().random())),
+    check.system_leaves_global_state_alone: lambda: trial_of(sent=global_draw),
+    check.it_spends_what_it_is_granted: lambda: trial_of(cbr=1 / 7),
+    check.any_shape_comes_back: lambda: trial_of(heard=lambda r, rng: replace(r, images=r.images[..., :64, :48])),
+    check.hopeless_air_is_survived: lambda: trial_of(heard=lambda r, rng: replace(r, images=2 * r.images)),
+    check.power_is_as_the_rule_says: lambda: trial_of(sent=louder),
+    check.the_receiver_needs_only_the_air: peeking,
+}
+
+
+@pytest.mark.parametrize("law", check.SYSTEM_LAWS, ids=lambda law: law.__name__)
+def test_each_law_catches_a_system_that_breaks_it(law):
+    try:
+        problem = law(BROKEN_SYSTEMS[law]())
+    except ValueError as error:  # what Link refuses
+        problem = str(error)
+    assert problem
+
+
+def test_a_law_that_cannot_be_tried_is_broken(monkeypatch):
+    def impossible(subject):
+        """Nothing is like this."""
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr(check, "CHANNEL_LAWS", (impossible, *check.CHANNEL_LAWS[:1]))
+    first, second = check.check(variant("channel", "awgn"))
+    assert (first.name, first.says, first.problem) == ("impossible", "Nothing is like this", "ZeroDivisionError: no")
+    assert not second.problem

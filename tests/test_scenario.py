@@ -1,0 +1,202 @@
+"""What a scenario file may say, and what is said about one that is wrong."""
+
+from dataclasses import asdict
+
+import pytest
+from conftest import TOY
+
+from channels import UsageError
+from semcom import discover
+from semcom.scenario import load_scenario, scenario_from, to_yaml, variant
+
+
+def test_points_are_the_grid_and_their_keys_differ(scenario_data):
+    points = scenario_from(scenario_data).points()
+    assert len(points) == 2 * 2 * 2
+    assert len({point.key for point in points}) == len(points)
+    assert [point.key for point in points] == [point.key for point in scenario_from(scenario_data).points()]
+
+
+def test_a_swept_argument_concerns_only_its_system(scenario_data):
+    scenario_data["systems"].append({"name": TOY, "label": "other"})
+    scenario_data["sweep"]["other.block"] = [4, 8, 16]
+    points = scenario_from(scenario_data).points()
+    assert len(points) == 8 * (1 + 3)
+    blocks = [dict(point.system.arguments)["block"] for point in points if point.system.label == "other"]
+    assert sorted(blocks) == [4] * 8 + [8] * 8 + [16] * 8
+    assert all(not point.settings for point in points if point.system.label == "toy")
+
+
+def test_a_swept_argument_of_the_channel_concerns_every_system(scenario_data):
+    scenario_data["sweep"] |= {"channel.coherence_uses": [1, None]}
+    points = scenario_from(scenario_data).points()
+    assert {dict(point.channel.arguments)["coherence_uses"] for point in points} == {1, None}
+    assert len(points) == 16
+
+
+def test_the_dictionary_stays_as_it_was(scenario_data):
+    before = repr(scenario_data)
+    scenario_from(scenario_data, ["sweep.snr_db=[3]", "toy.block=4"])
+    assert repr(scenario_data) == before
+
+
+def test_what_is_written_loads_as_the_same_scenario(scenario_data, write_scenario):
+    scenario_data["sweep"]["toy.block"] = [4, 8]
+    scenario = scenario_from(scenario_data)
+    assert asdict(load_scenario(write_scenario(to_yaml(scenario)))) == asdict(scenario)
+
+
+def test_more_of_the_same_keeps_the_keys(scenario_data):
+    few = {point.key for point in scenario_from(scenario_data).points()}
+    scenario_data["sweep"]["snr_db"] = [0, 5, 10]
+    scenario_data["title"] = "another title"
+    assert few < {point.key for point in scenario_from(scenario_data).points()}
+
+
+def test_an_own_file_that_changes_changes_the_keys(scenario_data, tmp_path):
+    copy = tmp_path / "mine.py"
+    copy.write_text('def build(cbr: float):\n    """Mine."""\n')
+    scenario_data["systems"] = [str(copy)]
+    scenario = scenario_from(scenario_data)
+    before = scenario.points()[0].key
+    copy.write_text('def build(cbr: float):\n    """Mine, mended."""\n')
+    assert scenario.points()[0].key != before
+
+
+@pytest.mark.parametrize(
+    ("override", "attribute", "value"),
+    [
+        ("sweep.snr_db=[0,10]", "snr_db", (0.0, 10.0)),
+        ("sweep.snr_db=-3", "snr_db", (-3.0,)),
+        ("sweep.users=[4]", "users", (4,)),
+        ("medium_cbr=[1e-1, 0.5]", "medium_cbr", (0.1, 0.5)),
+        ("seed=7", "seed", 7),
+        ("title=a: b", "title", None),
+        ("images.count=1", None, None),
+    ],
+)
+def test_overrides_replace_what_the_file_says(scenario_data, override, attribute, value):
+    if override == "title=a: b":  # a value must be YAML of its own
+        with pytest.raises(UsageError, match="title must be text"):
+            scenario_from(scenario_data, [override])
+        return
+    scenario = scenario_from(scenario_data, [override])
+    if attribute:
+        assert getattr(scenario, attribute) == value
+    else:
+        assert scenario.images.count == 1
+
+
+def test_overrides_reach_arguments_by_label_name_and_as_the_channel(scenario_data):
+    scenario = scenario_from(scenario_data, ["toy.block=4", "channel.coherence_uses=5"])
+    assert dict(scenario.systems[0].arguments)["block"] == 4
+    assert dict(scenario.channels[0].arguments)["coherence_uses"] == 5
+    assert dict(variant("channel", "rician", ["rician.k_factor_db=1"]).arguments)["k_factor_db"] == 1
+    assert len(scenario_from(scenario_data, ["sweep.toy.block=[4, 8]"]).axes) == 1
+
+
+VALID = f"""\
+title: toy
+systems:
+  - {{name: {TOY}, label: toy}}
+channel: {{name: rayleigh}}
+medium_cbr: 0.125
+sweep:
+  snr_db: [0, 10]
+  users: [1, 2]
+images: {{source: photos, count: 3, size: 32}}
+metrics: [psnr]
+"""
+
+# (what to replace, by what, the line of the answer, words of the answer)
+WRONG = {
+    "unknown system": (TOY, "digitall", 3, "no system 'digitall'"),
+    "unknown channel": ("name: rayleigh", "name: raileigh", 4, "no channel 'raileigh'; did you mean 'rayleigh'?"),
+    "unknown metric": ("[psnr]", "[psnr, pnsr]", 10, "no metric 'pnsr'; did you mean 'psnr'?"),
+    "unknown source": ("source: photos", "source: fotos", 9, "no image source 'fotos'; did you mean 'photos'?"),
+    "misspelt top key": ("medium_cbr:", "medium_crb:", 5, "'medium_crb'; did you mean 'medium_cbr'?"),
+    "misspelt argument": ("label: toy", "label: toy, blocks: 8", 3, "no argument 'blocks'; did you mean 'block'?"),
+    "misspelt sweep": ("  users:", "  user:", 8, "'user' cannot be swept; did you mean 'users'?"),
+    "misspelt swept argument": ("  users:", "  toy.blok:", 8, "no argument 'blok'; did you mean 'block'?"),
+    "misspelt image key": ("count: 3", "cuont: 3", 9, "'cuont'; did you mean 'count'?"),
+    "argument of a wrong type": ("label: toy", "label: toy, block: 8.5", 3, "wants block: int, not 8.5"),
+    "boolean for a number": ("label: toy", "label: toy, block: true", 3, "wants block: int, not True"),
+    "channel argument of a wrong type": ("name: rayleigh", "name: rayleigh, coherence_uses: all", 4, "int | None"),
+    "granted argument": ("label: toy", "label: toy, cbr: 0.1", 3, "granted its cbr"),
+    "wrong type of seed": ("metrics:", "seed: one\nmetrics:", 10, "seed must be a whole number, not 'one'"),
+    "no repetitions": ("metrics:", "repetitions: 0\nmetrics:", 10, "repetitions must be a whole number, 1 or more"),
+    "wrong type of count": ("count: 3", "count: three", 9, "count must be a whole number"),
+    "zero size": ("size: 32", "size: 0", 9, "size must be a whole number, 1 or more"),
+    "empty sweep of SNR": ("[0, 10]", "[]", 7, "snr_db is empty"),
+    "empty sweep of users": ("users: [1, 2]", "users:", 8, "users is empty"),
+    "empty sweep": ("sweep:\n  snr_db: [0, 10]\n  users: [1, 2]", "sweep: {}", 6, "'snr_db' is missing"),
+    "sweep of nothing": ("sweep:\n  snr_db: [0, 10]\n  users: [1, 2]", "sweep:", 6, "sweep must be keys and values"),
+    "NaN SNR": ("[0, 10]", "[0, .nan]", 7, "a finite number of dB, not NaN"),
+    "infinite SNR": ("[0, 10]", "[0, -.inf]", 7, "a finite number of dB, not -infinity"),
+    "SNR in words": ("[0, 10]", "[0, ten]", 7, "a finite number of dB, not 'ten'"),
+    "zero users": ("[1, 2]", "[0]", 8, "users must be a whole number, 1 or more, not 0"),
+    "negative users": ("[1, 2]", "[2, -1]", 8, "users must be a whole number, 1 or more, not -1"),
+    "half a user": ("[1, 2]", "[1.5]", 8, "users must be a whole number, 1 or more, not 1.5"),
+    "no budget": ("0.125", "0", 5, "medium_cbr must be a number above 0, not 0"),
+    "a system twice": ("channel:", f"  - {{name: {TOY}, label: toy}}\nchannel:", 4, "'toy' stands twice"),
+    "no name": (f"name: {TOY}, ", "", 3, "a system needs a name"),
+    "key twice": ("metrics:", "sweep: 1\nmetrics:", 10, "'sweep' stands twice"),
+    "broken YAML": ("[0, 10]", "[0, 10", 8, "broken YAML"),
+    "alias": ("[0, 10]", "&a [0, *a]", 7, "aliases (*a) are not allowed"),
+    "tag": ("[0, 10]", "[!!python/name:os.system x]", 7, "broken YAML"),
+    "missing own file": (TOY, "nowhere.py", 3, "nowhere.py does not exist"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_file_is_told_its_line_and_the_right_word(wrong, write_scenario):
+    old, new, line, words = WRONG[wrong]
+    assert VALID.count(old) == 1, "this case would change nothing"
+    path = write_scenario(VALID.replace(old, new))
+    with pytest.raises(UsageError) as raised:
+        load_scenario(path)
+    message = str(raised.value)
+    assert message.startswith(f"{path}:{line}: "), message
+    assert words in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ":1: the file is empty"),
+        ("# only a comment\n", ":1: the file is empty"),
+        ("- a\n- b\n", ":1: a scenario must be keys and values"),
+        ("just words\n", ":1: a scenario must be keys and values"),
+        ("title: [\n", "broken YAML"),
+        ("title: \x00\n", "broken YAML"),
+        ("title: x\n", "'systems' is missing"),
+    ],
+)
+def test_a_file_that_is_no_scenario_is_refused(text, words, write_scenario):
+    with pytest.raises(UsageError, match=words.replace("[", r"\[")):
+        load_scenario(write_scenario(text))
+
+
+def test_the_file_as_it_stands_is_right(write_scenario):
+    assert len(load_scenario(write_scenario(VALID)).points()) == 4
+
+
+@pytest.mark.parametrize(
+    ("annotation", "accepted", "refused"),
+    [
+        ("float", [1, 1.5, -2], [True, "1", None, float("nan")]),
+        ("int", [1, -2], [1.0, True, "1", None]),
+        ("bool", [True, False], [0, 1, "true"]),
+        ("str", ["a"], [1, None]),
+        ("int | None", [1, None], [0.5, "none"]),
+        ("Literal['avif', 'webp']", ["avif"], ["jpeg", 1, None]),
+        ("Literal[4, 16] | Literal['auto']", [4, "auto"], [5, "4", 4.0]),
+        ("tuple[float, ...]", [[1, 2.5], []], [1, ["a"]]),
+        ("Path", ["anything", 3], []),
+    ],
+)
+def test_annotations_are_kept(annotation, accepted, refused):
+    argument = discover.Argument("x", annotation, None, True, "")
+    assert all(argument.accepts(value) for value in accepted)
+    assert not any(argument.accepts(value) for value in refused)

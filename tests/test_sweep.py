@@ -1,0 +1,152 @@
+"""A sweep gives the same bytes whatever happens to it on the way."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TOY
+
+from channels import UsageError, awgn, seed_for
+from semcom import sweep, table
+from semcom.images import load
+from semcom.link import Link
+from semcom.scenario import scenario_from
+from semcom.system import Sample
+
+
+def parts(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (out / "rows").iterdir()}
+
+
+@pytest.fixture
+def undisturbed(scenario_data, tmp_path):
+    return parts(sweep.run(scenario_from(scenario_data), tmp_path / "undisturbed"))
+
+
+def test_rows_are_one_for_each_picture_and_user(scenario_data, tmp_path):
+    rows = table.read(sweep.run(scenario_from(scenario_data), tmp_path / "out")).to_pylist()
+    assert len(rows) == 2 * 2 * 3 * (1 + 2)  # repetitions, SNRs, pictures, users
+    two = [row for row in rows if row["users"] == 2 and row["repetition"] == 0 and row["snr_db"] == 0]
+    sent = {(row["user"], row["image"]) for row in two}
+    assert len(sent) == 6, "each user sends each picture"
+    assert all(row["seconds"] > 0 for row in rows)
+    assert len({row["image"] for row in rows if row["picture"]}) == 1, "the strip shows one picture"
+
+
+def test_a_row_is_what_link_delivers(scenario_data, tmp_path):
+    """Nothing stands between the scenario and the chain but names of seeds."""
+    scenario_data |= {"channel": "awgn", "sweep": {"snr_db": [7]}, "repetitions": 1, "metrics": ["psnr", "cbr"]}
+    rows = table.read(sweep.run(scenario_from(scenario_data), tmp_path / "out")).to_pylist()
+    picture = load("photos", 3, 32)[1]
+    system = scenario_from(scenario_data).systems[0].entry.load()(cbr=0.125)
+    delivery = Link(system, awgn.build()).deliver(Sample(picture.pixels[None]), 7.0, [seed_for(0, 0, picture.name, 0)])
+    error = (delivery.reception.images - delivery.sample.images).square().mean()
+    row = next(row for row in rows if row["image"] == picture.name)
+    assert row["psnr"] == pytest.approx(float(-10 * torch.log10(error)), abs=1e-4)
+    assert row["cbr"] == pytest.approx(0.125)
+
+
+def test_every_point_sees_the_same_fades(scenario_data, tmp_path):
+    """A system under another label has the same draws, picture by picture."""
+    scenario_data["systems"].append({"name": TOY, "label": "copy"})
+    rows = table.read(sweep.run(scenario_from(scenario_data), tmp_path / "out")).to_pylist()
+    where = ("snr_db", "users", "repetition", "image", "user")
+    psnr = {(row["system"], *(row[name] for name in where)): row["psnr"] for row in rows}
+    assert len(psnr) == len(rows)
+    assert all(value == psnr["copy", *rest] for (system, *rest), value in psnr.items())
+    assert len(set(psnr.values())) == len(rows) / 2, "and every repetition, picture and user has its own"
+
+
+def test_users_share_the_medium(scenario_data, tmp_path):
+    scenario_data |= {"sweep": {"snr_db": [10], "users": [1, 2, 4]}, "metrics": ["cbr", "medium_cbr"]}
+    rows = table.read(sweep.run(scenario_from(scenario_data), tmp_path / "out")).to_pylist()
+    for row in rows:
+        assert row["cbr"] == pytest.approx(0.125 / row["users"])
+        assert row["medium_cbr"] == pytest.approx(0.125)
+
+
+def test_two_workers_give_the_same_bytes(scenario_data, undisturbed, tmp_path):
+    assert parts(sweep.run(scenario_from(scenario_data), tmp_path / "out", workers=2)) == undisturbed
+
+
+def test_a_run_that_is_killed_goes_on_to_the_same_bytes(scenario_data, write_scenario, undisturbed, tmp_path):
+    path, out = write_scenario(scenario_data), tmp_path / "out"
+    command = [sys.executable, "-m", "semcom", "run", str(path), "--out", str(out), "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("rows/*.parquet")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    survivors = {name: content for name, content in parts(out).items() if not name.startswith(".")}
+    assert survivors
+    assert survivors.items() <= undisturbed.items()
+    times = {name: (out / "rows" / name).stat().st_mtime_ns for name in survivors}
+    sweep.run(scenario_from(scenario_data), out)
+    assert {name: content for name, content in parts(out).items() if not name.startswith(".")} == undisturbed
+    assert times == {name: (out / "rows" / name).stat().st_mtime_ns for name in survivors}, "done is done"
+
+
+def test_a_larger_sweep_takes_up_a_smaller_one(scenario_data, tmp_path):
+    out = sweep.run(scenario_from(scenario_data, ["sweep.snr_db=[0]"]), tmp_path / "out")
+    before = parts(out)
+    assert before.items() < parts(sweep.run(scenario_from(scenario_data), out)).items()
+
+
+@pytest.mark.parametrize("change", ["seed=1", "images.count=2", "batch=1", "toy.block=4", "sweep.snr_db=[0]"])
+def test_rows_of_another_scenario_are_refused(scenario_data, tmp_path, change):
+    out = sweep.run(scenario_from(scenario_data), tmp_path / "out")
+    before = parts(out)
+    with pytest.raises(UsageError, match="of another scenario"):
+        sweep.run(scenario_from(scenario_data, [change]), out)
+    assert parts(out) == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused(scenario_data, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="cannot write to"):
+        sweep.run(scenario_from(scenario_data), tmp_path / "file" / "out")
+
+
+def test_a_full_disk_leaves_what_was_written(scenario_data, undisturbed, tmp_path, monkeypatch):
+    scenario, out, written = scenario_from(scenario_data), tmp_path / "out", []
+
+    def fsync(descriptor):
+        written.append(descriptor)
+        if len(written) > 12:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(UsageError, match="No space left on device"):
+        sweep.run(scenario, out)
+    monkeypatch.undo()
+    assert table.read(out).num_rows > 0
+    assert parts(out).items() < undisturbed.items()
+    assert parts(sweep.run(scenario, out)) == undisturbed
+
+
+def test_a_point_that_fails_is_named_and_the_others_stay(scenario_data, tmp_path):
+    mine = tmp_path / "mine.py"
+    text = Path(TOY).read_text()
+    mine.write_text(text.replace("        granted =", "        assert float(snr_db[0]) < 5\n        granted ="))
+    scenario_data["systems"] = [{"name": str(mine), "label": "mine"}]
+    with pytest.raises(sweep.PointError, match=r"mine over rayleigh at 10 dB, 1 user.*AssertionError"):
+        sweep.run(scenario_from(scenario_data), tmp_path / "out")
+    assert {row["snr_db"] for row in table.read(tmp_path / "out").to_pylist()} == {0}
+
+
+def test_a_budget_of_nothing_is_refused(scenario_data, tmp_path):
+    with pytest.raises(UsageError, match="raise medium_cbr"):
+        sweep.run(scenario_from(scenario_data, ["images.size=1"]), tmp_path / "out")
+
+
+def test_the_threads_of_the_caller_are_given_back(scenario_data, tmp_path):
+    before = torch.get_num_threads()
+    sweep.run(scenario_from(scenario_data, [f"threads={before + 1}", "sweep.snr_db=0"]), tmp_path / "out")
+    assert torch.get_num_threads() == before
