@@ -1,0 +1,375 @@
+"""One training loop for every system, through any channel.
+
+The loop owns data, optimisers, mixed precision, averaging, checkpoints, progress and validation; a system says in the
+function `training(...) -> Task` of its training.py what to lower. Nothing random outlives a step: data, SNR, fading,
+noise and dropout are drawn from seeds named after the step, so a run killed and resumed equals one that was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from channels._base import Channel, Received
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from semcom import discover, images, weights
+from semcom.crops import Crops
+from semcom.link import Link
+from semcom.metrics import psnr
+from semcom.muon import Muon, is_inner_matrix
+from semcom.provenance import provenance_of
+from semcom.system import Sample, System
+from semcom.train_settings import Settings, from_arguments
+
+Send = Callable[[Complex[Tensor, "rows uses"], Float[Tensor, " rows"]], Received]
+Losses = Callable[[Sample, Float[Tensor, " rows"], Send, Rng], Mapping[str, Tensor]]
+
+_log = logging.getLogger(__name__)
+_WARM_UP = 200  # steps; does not depend on the length of the run
+_DECAY = 0.4  # of the steps, at the end
+_AVERAGE = 0.999
+_CALIBRATION = 12  # steps whose speed turns minutes into steps
+_CHECKPOINT_S, _VALIDATION_S = 120, 600
+_VALIDATION_SNR_DB = (1.0, 7.0, 13.0)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser's turn in a step.
+
+    Args:
+        name: for messages.
+        module: what it moves.
+        losses: (sample, snr_db [rows], send, rng) -> named losses, whose sum it lowers. `send` is the differentiable
+            air: symbols [rows, uses] of mean energy 1 and an SNR a row to what is received. `rng` has a stream a row.
+        muon: move large matrices and convolutions with Muon; everything else moves with AdamW.
+    """
+
+    name: str
+    module: nn.Module
+    losses: Losses
+    muon: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a system hands to the loop.
+
+    Args:
+        network: what is averaged, validated and exported.
+        phases: taken in order at every step: one for most systems, two for a GAN.
+        system: the system around `network`, whose PSNR is validated; None for a network that sends nothing.
+        configuration: arguments that rebuild `network`.
+        helpers: what learns beside it and is not exported, such as a discriminator.
+        measure: validation pictures to named numbers, for what PSNR does not tell.
+    """
+
+    network: nn.Module
+    phases: tuple[Phase, ...]
+    system: Callable[[], System] | None
+    configuration: Mapping[str, Any]
+    helpers: nn.Module = field(default_factory=nn.Module)
+    measure: Callable[[Sequence[images.Picture]], Mapping[str, float]] | None = None
+
+
+def command(options: argparse.Namespace) -> weights.Weights:
+    """What `semcom train` does; options are those of `train_settings.add_arguments`."""
+    folder = options.folder or Path("runs", "train", options.system)
+    if options.export:
+        return export(folder, options.export)
+    if options.resume:
+        return resume(folder, options.steps, options.minutes)
+    return run(from_arguments(options), folder, options.minutes)
+
+
+def run(settings: Settings, folder: Path, minutes: float | None = None) -> weights.Weights:
+    """Train from the beginning, for `settings.steps` steps or about `minutes`; return what was written.
+
+    `folder` receives checkpoint.pt, log.jsonl, validation.png, and in the end <system>.safetensors with its model card.
+
+    Raises:
+        UsageError: a folder that holds a run, unknown names, neither steps nor minutes, a loss that is not finite.
+    """
+    if (folder / "checkpoint.pt").exists():
+        raise UsageError(f"{folder} holds a run; resume it, or choose another folder")
+    if settings.precision == "auto":
+        settings = replace(settings, precision=_fast_precision())
+    if tuple(settings.data) == ("photos",):
+        _log.warning("training on ten example pictures: good for trying things, not for weights")
+    folder.mkdir(parents=True, exist_ok=True)
+    return _continue(Run(settings, folder), minutes)
+
+
+def resume(folder: Path, steps: int | None = None, minutes: float | None = None) -> weights.Weights:
+    """Continue from the newest checkpoint, on request for another total of `steps` or for about `minutes` more.
+
+    A run whose length changes before the decay of its learning rate began is the run that had this length all along.
+    """
+    state = _read_checkpoint(folder)
+    settings = _settings(state)
+    length = steps or (None if minutes else settings.steps)
+    trained = Run(replace(settings, steps=length), folder)
+    trained.restore(state)
+    return _continue(trained, minutes)
+
+
+def export(folder: Path, path: Path) -> weights.Weights:
+    """Write the averaged weights of the newest checkpoint, with what they measure on the validation pictures."""
+    state = _read_checkpoint(folder)
+    trained = Run(_settings(state), folder)
+    trained.restore(state)
+    return trained.export(path)
+
+
+def _settings(state: Mapping[str, Any]) -> Settings:
+    values: dict[str, Any] = json.loads(state["settings"])
+    for name, value in values.items():
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return Settings(**values)
+
+
+def _continue(trained: Run, minutes: float | None) -> weights.Weights:
+    settings = trained.settings
+    if settings.steps is None and not minutes:
+        raise UsageError("say how long to train: a number of steps or minutes")
+    crops = Crops(settings.data, settings.rows, settings.crop, settings.zoom, settings.seed)
+    first, began = trained.step, time.monotonic()
+    saved = validated = began
+    with tqdm(total=settings.steps, initial=first, unit="step", mininterval=2) as bar:
+        while trained.settings.steps is None or trained.step < trained.settings.steps:
+            bar.set_postfix(trained.advance(crops.sample(trained.step)), refresh=False)
+            bar.update()
+            now = time.monotonic()
+            if trained.settings.steps is None and trained.step - first == _CALIBRATION:
+                fit = int((minutes or 0) * 60 / (now - began) * _CALIBRATION)
+                bar.total = first + max(fit, _CALIBRATION)
+                trained.settings = replace(settings, steps=bar.total)
+            if now - saved > _CHECKPOINT_S:
+                trained.save()
+                saved = now
+            if now - validated > _VALIDATION_S:
+                trained.validate()
+                validated = time.monotonic()
+    trained.save()
+    return trained.export(trained.folder / f"{settings.system}.safetensors")
+
+
+class Run:
+    """A run between two steps: everything that a checkpoint holds."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings, self.folder, self.step = settings, folder, 0
+        with weights.seeded(seed_for(settings.seed, "initialise")):
+            self.task = _task(settings)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.task.network.to(self.device).to(memory_format=torch.channels_last)
+        self.task.helpers.to(self.device)
+        self.optimisers = [_optimisers(phase, settings.learning_rate) for phase in self.task.phases]
+        self.average = {name: value.clone() for name, value in self.task.network.state_dict().items()}
+        self.channels = [build_channel(channel) for channel in settings.channels]
+
+    def advance(self, sample: Sample) -> dict[str, float]:
+        """Take one step; return its losses."""
+        names = (self.settings.seed, "step", self.step)
+        rng = Rng([seed_for(*names, row) for row in range(len(sample.images))])
+        low, high = self.settings.snr_db
+        snr_db = (low + (high - low) * rng.derive("snr").uniform(1)[:, 0]).to(self.device)
+        channel = self.channels[seed_for(*names, "channel") % len(self.channels)]
+
+        def send(symbols: Tensor, snr: Tensor) -> Received:
+            uses = torch.full((len(symbols), 1), symbols.shape[1], device=symbols.device)
+            return channel.carry(symbols[:, None], uses, snr[:, None], rng[: len(symbols)].derive("air")).fold()
+
+        reported: dict[str, float] = {}
+        with weights.seeded(seed_for(*names, "torch")):
+            for phase, moving in zip(self.task.phases, self.optimisers, strict=True):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+                    losses = phase.losses(_on(sample, self.device), snr_db, send, rng)
+                reported |= {name: value.item() for name, value in losses.items()}
+                self._descend(phase, moving, torch.stack(list(losses.values())).sum(), reported)
+        self._average()
+        self.step += 1
+        return reported
+
+    def _descend(
+        self, phase: Phase, moving: list[torch.optim.Optimizer], loss: Tensor, reported: Mapping[str, float]
+    ) -> None:
+        if not loss.isfinite():
+            terms = ", ".join(f"{name} = {value:g}" for name, value in reported.items())
+            raise UsageError(f"step {self.step} ({phase.name}): {terms}; train again with a lower learning rate")
+        phase.module.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(phase.module.parameters(), 1.0)
+        for optimiser in moving:
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(self.step, self.settings)
+            optimiser.step()
+
+    def _average(self) -> None:
+        share = 1 - min(_AVERAGE, (1 + self.step) / (10 + self.step))
+        for name, value in self.task.network.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, share)
+            else:
+                self.average[name].copy_(value)
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all: a temporary file, fsync, rename."""
+        state = {
+            "settings": json.dumps(asdict(self.settings)),
+            "step": self.step,
+            "network": self.task.network.state_dict(),
+            "helpers": self.task.helpers.state_dict(),
+            "average": self.average,
+            "optimisers": [[optimiser.state_dict() for optimiser in moving] for moving in self.optimisers],
+        }
+        temporary = self.folder / "checkpoint.tmp"
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / "checkpoint.pt")
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to where a checkpoint was."""
+        self.step = state["step"]
+        self.task.network.load_state_dict(state["network"])
+        self.task.helpers.load_state_dict(state["helpers"])
+        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+        for moving, states in zip(self.optimisers, state["optimisers"], strict=True):
+            for optimiser, saved in zip(moving, states, strict=True):
+                optimiser.load_state_dict(saved)
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network with its averaged weights."""
+        network = self.task.network
+        current = {name: value.clone() for name, value in network.state_dict().items()}
+        network.load_state_dict(self.average)
+        network.eval()
+        try:
+            yield network
+        finally:
+            network.load_state_dict(current)
+            network.train()
+
+    def validate(self) -> dict[str, float]:
+        """Measure the averaged network on the validation pictures; a line in log.jsonl, and validation.png."""
+        settings = self.settings
+        measured: dict[str, float] = {}
+        pictures = images.load(settings.validation, settings.validation_count)
+        with self.averaged(), torch.inference_mode():
+            if self.task.system is not None:
+                measured |= self._psnr(self.task.system(), pictures)
+            if self.task.measure is not None:
+                measured |= {name: float(value) for name, value in self.task.measure(pictures).items()}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"step": self.step, **measured}) + "\n")
+        _log.info("step %d: %s", self.step, measured)
+        return measured
+
+    def _psnr(self, system: System, pictures: Sequence[images.Picture]) -> dict[str, float]:
+        """Mean PSNR in dB over the first channel; the first picture, sent above received, becomes validation.png."""
+        link, measured, shown = Link(system, self.channels[0]), {}, []
+        for snr_db in _VALIDATION_SNR_DB:
+            scores: list[float] = []
+            for group in images.group_by_shape(pictures):
+                sample = _on(Sample(torch.stack([picture.pixels for picture in group])), self.device)
+                seeds = [seed_for(self.settings.seed, "validate", picture.name) for picture in group]
+                received = link.deliver(sample, snr_db, seeds).reception.images
+                if not scores:
+                    shown.append(torch.cat([sample.images[0], received[0]], 1))
+                scores += psnr(received, sample.images).tolist()
+            measured[f"psnr_db at {snr_db:g} dB"] = round(math.fsum(scores) / len(scores), 3)
+        images.save_png(torch.cat(shown, 2), self.folder / "validation.png")
+        return measured
+
+    def export(self, path: Path) -> weights.Weights:
+        """Write the averaged weights and their model card."""
+        settings = self.settings
+        source = f"the first {settings.validation_count} pictures of {settings.validation}"
+        measured = f"{json.dumps(self.validate())} over {json.dumps(settings.channels[0])} on {source}"
+        provenance = provenance_of(replace(settings, steps=self.step), measured)
+        with self.averaged() as network:
+            return weights.save(path, network, settings.system, self.task.configuration, provenance)
+
+
+def learning_rate(step: int, settings: Settings) -> float:
+    """Linear warm-up, plateau, linear decay to zero; only the decay depends on the length of the run."""
+    rise = min(1, (step + 1) / _WARM_UP)
+    left = 1 if settings.steps is None else (settings.steps - step) / (_DECAY * settings.steps)
+    return settings.learning_rate * rise * max(0, min(1, left))
+
+
+def build_channel(description: Mapping[str, Any]) -> Channel:
+    """The channel that {"name": ..., arguments of its build} describes."""
+    arguments = {key: value for key, value in description.items() if key != "name"}
+    build = discover.find("channel", description["name"]).load()
+    try:
+        return build(**arguments)
+    except TypeError as error:
+        raise UsageError(f"channel {description['name']}: {error}") from None
+
+
+def _task(settings: Settings) -> Task:
+    name = f"semcom.systems.{settings.system}.training"
+    try:
+        training = importlib.import_module(name).training
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise UsageError(f"{settings.system} is no system with something to train: there is no {name}") from None
+        raise
+    arguments = inspect.signature(training).parameters
+    for unknown in settings.build.keys() - arguments.keys():
+        raise UsageError(f"training {settings.system} takes no {unknown!r}; {discover.nearest(unknown, arguments)}")
+    return training(**settings.build)
+
+
+def _optimisers(phase: Phase, rate: float) -> list[torch.optim.Optimizer]:
+    inner = [value for value in phase.module.parameters() if phase.muon and is_inner_matrix(value)]
+    taken = {id(value) for value in inner}
+    others = [value for value in phase.module.parameters() if id(value) not in taken]
+    adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.99))
+    return [Muon(inner, rate), adam] if inner else [adam]
+
+
+def _on(sample: Sample, device: torch.device) -> Sample:
+    labels = None if sample.labels is None else sample.labels.to(device)
+    return replace(sample, images=sample.images.to(device), labels=labels)
+
+
+def _fast_precision() -> str:
+    """What matrix products are fast in here; half-emulated bfloat16 is slower than float32."""
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bfloat16" if fast else "float32"
+
+
+def _read_checkpoint(folder: Path) -> dict[str, Any]:
+    path = folder / "checkpoint.pt"
+    if not path.is_file():
+        raise UsageError(f"no checkpoint in {folder}: nothing to go on from")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged pickles raise anything
+        raise UsageError(f"{path} is not a whole checkpoint: {' '.join(str(error).split())[:100]}") from None
