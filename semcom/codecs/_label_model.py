@@ -12,21 +12,27 @@ Source of the mixing: Mahoney, "Adaptive weighing of context models for lossless
 Witten, Neal, Cleary, Communications of the ACM 30(6), 1987, for two symbols.
 """
 
+# ruff: noqa: ANN001, ANN202, TID253 - numba infers its types, and this module is imported late
+
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import no_type_check
 
-import numba as nb  # noqa: TID253 - this module is itself imported late
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 _QUESTIONS = 4
-_INPUTS = 7  # six contexts and a bias
+_CONTEXTS = 6
+_INPUTS = _CONTEXTS + 1  # and a bias
 _SLOTS = 16  # bits of a hashed context's slot number
 _TOP, _SIDE = 3, 4  # rows above and columns beside a slice that contexts may look at
-_LIMIT = 255  # observations after which a counter forgets
-_RATE = 7
+_LIMIT = 255
+_RATE = 11  # of the weights; greater is slower
+_WEIGHT = 18000  # to begin with, of 65536
 _EARLY = 16  # bytes beyond the end at which a damaged slice is given up
+_DAMAGED, _FULL = -1, -2
 
 
 def _squash_table() -> NDArray[np.int32]:
@@ -39,13 +45,24 @@ def _squash_table() -> NDArray[np.int32]:
     return np.clip(table, 24, 65536 - 24)
 
 
-SQUASH = _squash_table()
-STRETCH = np.searchsorted(SQUASH, np.arange(4096) * 16 + 8).clip(1, 4095).astype(np.int32) - 2048
-RECIPROCAL = np.array([65536 * 2 // (2 * n + 3) for n in range(_LIMIT + 1)], np.int32)
+_SQUASH = _squash_table()
+_STRETCH = np.searchsorted(_SQUASH, np.arange(4096) * 16 + 8).clip(1, 4095).astype(np.int32) - 2048
+_RECIPROCAL = np.array([65536 * 2 // (2 * n + 3) for n in range(_LIMIT + 1)], np.int32)
 
 
-@nb.njit(cache=True, inline="always")
+def run(rows: NDArray[np.int64], data: NDArray[np.uint8], classes: int, encoding: bool) -> int:
+    """Encode `rows` [h, w] into `data`, or decode `data` into `rows`.
+
+    Returns:
+        How many bytes of `data` were needed; negative when damaged (decoding) or when `data` is too short (encoding).
+    """
+    return int(_code(rows, data, classes, encoding, _SQUASH, _STRETCH, _RECIPROCAL))
+
+
+@nb.njit(cache=True)
+@no_type_check
 def _slot(number, question, first, second, third):
+    """A counter for what context `number` sees: all of it, mixed to _SLOTS bits."""
     mixed = nb.uint64(first) * nb.uint64(0x9E3779B97F4A7C15) ^ nb.uint64(second) * nb.uint64(0xC2B2AE3D27D4EB4F)
     mixed ^= nb.uint64(third) * nb.uint64(0x165667B19E3779F9) ^ nb.uint64(number * 8 + question) << nb.uint64(40)
     mixed ^= mixed >> nb.uint64(29)
@@ -54,24 +71,93 @@ def _slot(number, question, first, second, third):
 
 
 @nb.njit(cache=True)
-def _probability(slots, chance, weights, group, inputs, squash, stretch):
-    """Mix the counters in `slots`; keep what the update needs in `inputs`."""
-    dot = nb.int64(0)
-    for i in range(_INPUTS - 1):
-        inputs[i] = stretch[chance[i, slots[i]] >> 4]
-        dot += nb.int64(inputs[i]) * weights[group, i]
-    inputs[_INPUTS - 1] = 256
-    dot += 256 * nb.int64(weights[group, _INPUTS - 1])
-    at = dot >> 16
-    return squash[min(max(at, -2047), 2047) + 2048]
+@no_type_check
+def _ask(plane, y, x, candidates):
+    """Fill in the labels to ask for, likeliest first, none twice; return how many there are."""
+    w, n, nw, ne = plane[y, x - 1], plane[y - 1, x], plane[y - 1, x - 1], plane[y - 1, x + 1]
+    first = n if nw == w else w  # an edge goes on
+    offered = (first, w, n, ne, nw, plane[y - 1, x + 2], plane[y, x - 2], plane[y - 2, x])
+    count = 0
+    for c in offered:
+        new = count < _QUESTIONS
+        for j in range(count):
+            new &= candidates[j] != c
+        if new:
+            candidates[count] = c
+            count += 1
+    return count
 
 
 @nb.njit(cache=True)
+@no_type_check
+def _see(plane, y, x, top, question, candidates, count, slots):
+    """Choose the counters for the question whether the pixel is candidates[question]; return the weights' group."""
+    c = candidates[question]
+    w, n, nw, ne = plane[y, x - 1], plane[y - 1, x], plane[y - 1, x - 1], plane[y - 1, x + 1]
+    near = (w == c) | (n == c) << 1 | (nw == c) << 2 | (ne == c) << 3
+    near |= (plane[y, x - 2] == c) << 4 | (plane[y - 2, x] == c) << 5
+    six = near
+    if question == 0:
+        near |= (plane[y - 1, x + 2] == c) << 6 | (plane[y - 1, x - 2] == c) << 7
+        near |= (plane[y - 2, x - 1] == c) << 8 | (plane[y - 2, x + 1] == c) << 9
+        near |= (plane[y, x - 3] == c) << 10 | (plane[y - 2, x + 2] == c) << 11
+        far = near | (plane[y - 2, x - 2] == c) << 12 | (plane[y - 1, x + 3] == c) << 13
+        far |= (plane[y - 1, x - 3] == c) << 14 | (plane[y - 3, x] == c) << 15
+        far |= (plane[y - 3, x + 1] == c) << 16 | (plane[y - 3, x - 1] == c) << 17
+        far |= (plane[y - 2, x + 3] == c) << 18 | (plane[y - 3, x + 2] == c) << 19
+        far |= (plane[y - 2, x - 3] == c) << 20 | (plane[y, x - 4] == c) << 21
+    else:
+        near |= (w == n) << 6 | (plane[y - 1, x + 2] == c) << 7 | (plane[y - 2, x + 1] == c) << 8
+        far = near | count << 9
+    back = 1  # since the last change in this row
+    while back < 15 and x - back - 1 >= _SIDE and plane[y, x - back - 1] == w:
+        back += 1
+    ahead = 0  # until the row above changes
+    while ahead < 3 and plane[y - 1, x + ahead] == plane[y - 1, x + ahead + 1]:
+        ahead += 1
+    slots[0] = near << 2 | question
+    slots[1] = _slot(1, question, far, 0, 0)
+    slots[2] = _slot(2, question, w << 8 | n, ne << 8 | nw, c)
+    slots[3] = _slot(3, question, six, back << 4 | ahead, c)
+    slots[4] = _slot(4, question, c << 8 | candidates[min(question + 1, count - 1)], near & 0x3FF, 0)
+    slots[5] = _slot(5, question, near & 15, top >> 3, c)
+    return question * 16 + (near & 15)
+
+
+@nb.njit(cache=True)
+@no_type_check
+def _see_class(plane, y, x, top, node, slots):
+    """Choose the counters for the next bit of a class that no neighbour has; `node` is a 1 and the bits so far."""
+    w, n = plane[y, x - 1], plane[y - 1, x]
+    slots[0] = node
+    slots[1] = _slot(1, 5, node, 0, 0)
+    slots[2] = _slot(2, 5, node, w, 0)
+    slots[3] = _slot(3, 5, node, w, n)
+    slots[4] = _slot(4, 5, node, top >> 4, 0)
+    slots[5] = _slot(5, 5, node, n, plane[y - 2, x])
+    return _QUESTIONS * 16
+
+
+@nb.njit(cache=True)
+@no_type_check
+def _mix(slots, chance, weights, group, inputs, squash, stretch):
+    """The chance of a yes, of 65536, by all counters; what the update needs stays in `inputs`."""
+    inputs[_CONTEXTS] = 256
+    dot = nb.int64(256) * weights[group, _CONTEXTS]
+    for i in range(_CONTEXTS):
+        inputs[i] = stretch[chance[i, slots[i]] >> 4]
+        dot += nb.int64(inputs[i]) * weights[group, i]
+    return nb.int64(squash[min(max(dot >> 16, -2047), 2047) + 2048])
+
+
+@nb.njit(cache=True)
+@no_type_check
 def _learn(bit, mixed, slots, chance, seen, weights, group, inputs, reciprocal):
+    """Move the weights down the gradient of the cost, and the counters towards the answer."""
     error = (bit << 16) - mixed
     for i in range(_INPUTS):
         weights[group, i] += (inputs[i] * error + (1 << (_RATE + 3))) >> (_RATE + 4)
-    for i in range(_INPUTS - 1):
+    for i in range(_CONTEXTS):
         s = slots[i]
         p, n = nb.int64(chance[i, s]), seen[i, s]
         p += (((bit << 16) - bit - p) * reciprocal[n]) >> 16
@@ -81,104 +167,41 @@ def _learn(bit, mixed, slots, chance, seen, weights, group, inputs, reciprocal):
 
 
 @nb.njit(cache=True)
-def code(rows, data, classes, encoding, squash, stretch, reciprocal, first_chance, first_seen, weights):
-    """Encode `rows` into `data`, or decode `data` into `rows`; return how many bytes it took, -1 for damaged data."""
+@no_type_check
+def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
     height, width = rows.shape
-    chance = np.full((_INPUTS - 1, 1 << _SLOTS), 32768, np.uint16)
-    seen = np.zeros((_INPUTS - 1, 1 << _SLOTS), np.uint8)
-    chance[0, : len(first_chance)] = first_chance
-    seen[0, : len(first_chance)] = first_seen
-    inputs, slots = np.zeros(_INPUTS, np.int32), np.zeros(_INPUTS - 1, np.int64)
+    chance = np.full((_CONTEXTS, 1 << _SLOTS), 32768, np.uint16)
+    seen = np.zeros((_CONTEXTS, 1 << _SLOTS), np.uint8)
+    weights = np.full((_QUESTIONS * 16 + 1, _INPUTS), _WEIGHT, np.int32)
+    weights[:, _CONTEXTS] = 0
+    inputs, slots = np.zeros(_INPUTS, np.int64), np.zeros(_CONTEXTS, np.int64)
     candidates = np.zeros(_QUESTIONS, np.int64)
-    depth = 0
+    plane = np.zeros((height + _TOP, width + 2 * _SIDE), np.int64)
+    depth = 1
     while (1 << depth) < classes:
         depth += 1
-    map_ = np.zeros((height + _TOP, width + 2 * _SIDE), np.int16)
-    low, high, value, at = nb.uint64(0), nb.uint64(0xFFFFFFFF), nb.uint64(0), 0
+    whole, byte = nb.uint64(0xFFFFFFFF), nb.uint64(8)
+    low, high, value, at = nb.uint64(0), whole, nb.uint64(0), 0
     if not encoding:
-        for _ in range(4):
-            value = (value << nb.uint64(8)) | nb.uint64(data[at] if at < len(data) else 0)
-            at += 1
-    for y in range(_TOP, height + _TOP):
-        for k in range(_SIDE):
-            map_[y, k] = map_[y - 1, _SIDE]
+        for at in range(4):
+            value = value << byte | nb.uint64(data[at] if at < len(data) else 0)
+        at = 4
+    for top in range(height):
+        y = top + _TOP
+        plane[y, :_SIDE] = plane[y - 1, _SIDE]
         for x in range(_SIDE, width + _SIDE):
-            w, n, nw, ne = map_[y, x - 1], map_[y - 1, x], map_[y - 1, x - 1], map_[y - 1, x + 1]
-            ww, nn = map_[y, x - 2], map_[y - 2, x]
-            first = n if nw == w else w  # the edge goes on
-            if nw == w and w == n and ne != n and map_[y - 2, x + 2] != map_[y - 2, x + 1]:
-                first = n
-            count = 0
-            for k in range(8):
-                c = first
-                if k == 1:
-                    c = w
-                elif k == 2:
-                    c = n
-                elif k == 3:
-                    c = ne
-                elif k == 4:
-                    c = nw
-                elif k == 5:
-                    c = map_[y - 1, x + 2]
-                elif k == 6:
-                    c = ww
-                elif k == 7:
-                    c = nn
-                new = count < _QUESTIONS
-                for j in range(count):
-                    if candidates[j] == c:
-                        new = False
-                if new:
-                    candidates[count] = c
-                    count += 1
-            label = nb.int64(rows[y - _TOP, x - _SIDE]) if encoding else 0
-            # distance back to the last change in this row, and where the row above changes next
-            back = 1
-            while back < 15 and x - back - 1 >= _SIDE and map_[y, x - back - 1] == w:
-                back += 1
-            ahead = 0
-            while ahead < 3 and map_[y - 1, x + ahead] == map_[y - 1, x + ahead + 1]:
-                ahead += 1
-            found = False
+            label = rows[top, x - _SIDE] if encoding else 0
+            count = _ask(plane, y, x, candidates)
+            node = 1
             for question in range(count + depth):
                 if question < count:
-                    c = candidates[question]
-                    if question == 0:
-                        near = (w == c) | (n == c) << 1 | (nw == c) << 2 | (ne == c) << 3 | (ww == c) << 4 | (nn == c) << 5
-                        near |= (map_[y - 1, x + 2] == c) << 6 | (map_[y - 1, x - 2] == c) << 7
-                        near |= (map_[y - 2, x - 1] == c) << 8 | (map_[y - 2, x + 1] == c) << 9
-                        near |= (map_[y, x - 3] == c) << 10 | (map_[y - 2, x + 2] == c) << 11
-                        far = near | (map_[y - 2, x - 2] == c) << 12 | (map_[y - 1, x + 3] == c) << 13
-                        far |= (map_[y - 1, x - 3] == c) << 14 | (map_[y - 3, x] == c) << 15
-                        far |= (map_[y - 3, x + 1] == c) << 16 | (map_[y - 3, x - 1] == c) << 17
-                        far |= (map_[y - 2, x + 3] == c) << 18 | (map_[y - 3, x + 2] == c) << 19
-                        far |= (map_[y - 2, x - 3] == c) << 20 | (map_[y, x - 4] == c) << 21
-                    else:
-                        near = (w == c) | (n == c) << 1 | (nw == c) << 2 | (ne == c) << 3 | (ww == c) << 4 | (nn == c) << 5
-                        near |= (w == n) << 6 | (map_[y - 1, x + 2] == c) << 7 | (map_[y - 2, x + 1] == c) << 8
-                        far = near | count << 9
-                    slots[0] = (near << 2 | min(question, 3)) & 0xFFFF
-                    slots[1] = _slot(1, question, far, 0, 0)
-                    slots[2] = _slot(2, question, w << 8 | n, ne << 8 | nw, c)
-                    slots[3] = _slot(3, question, near & 0x3F, min(back, 15) << 4 | ahead, c)
-                    slots[4] = _slot(4, question, c << 8 | candidates[min(question + 1, count - 1)], near & 0x3FF, 0)
-                    slots[5] = _slot(5, question, near & 0x0F, (y - _TOP) >> 3, c)
-                    group = question * 16 + (near & 0x0F)
-                    bit = nb.int64(label == c)
+                    group = _see(plane, y, x, top, question, candidates, count, slots)
+                    bit = nb.int64(label == candidates[question])
                 else:
-                    if question == count:
-                        node = 1
-                    slots[0] = node
-                    slots[1] = _slot(1, 5, node, 0, 0)
-                    slots[2] = _slot(2, 5, node, w, 0)
-                    slots[3] = _slot(3, 5, node, w, n)
-                    slots[4] = _slot(4, 5, node, (y - _TOP) >> 4, 0)
-                    slots[5] = _slot(5, 5, node, n, nn)
-                    group = _QUESTIONS * 16
-                    bit = (label >> (depth - 1 - (question - count))) & 1
-                mixed = nb.int64(_probability(slots, chance, weights, group, inputs, squash, stretch))
-                middle = low + ((high - low) >> nb.uint64(16)) * nb.uint64(mixed)
+                    group = _see_class(plane, y, x, top, node, slots)
+                    bit = label >> (depth - 1 - (question - count)) & 1
+                mixed = _mix(slots, chance, weights, group, inputs, squash, stretch)
+                middle = low + ((high - low) * nb.uint64(mixed) >> nb.uint64(16))
                 if not encoding:
                     bit = nb.int64(value <= middle)
                 if bit:
@@ -186,46 +209,44 @@ def code(rows, data, classes, encoding, squash, stretch, reciprocal, first_chanc
                 else:
                     low = middle + nb.uint64(1)
                 while (low ^ high) >> nb.uint64(24) == 0:
-                    if encoding:
-                        data[at] = high >> nb.uint64(24)
+                    if not encoding:
+                        value = (value << byte & whole) | nb.uint64(data[at] if at < len(data) else 0)
+                    elif at + 8 > len(data):
+                        return _FULL
                     else:
-                        value = ((value << nb.uint64(8)) & nb.uint64(0xFFFFFFFF)) | nb.uint64(
-                            data[at] if at < len(data) else 0
-                        )
+                        data[at] = high >> nb.uint64(24)
                     at += 1
-                    low = (low << nb.uint64(8)) & nb.uint64(0xFFFFFFFF)
-                    high = ((high << nb.uint64(8)) & nb.uint64(0xFFFFFFFF)) | nb.uint64(255)
+                    low, high = low << byte & whole, (high << byte & whole) | nb.uint64(255)
                 _learn(bit, mixed, slots, chance, seen, weights, group, inputs, reciprocal)
-                if question < count:
-                    if bit:
-                        label = c
-                        found = True
-                        break
-                else:
+                if question >= count:
                     node = node << 1 | bit
-            if not found and not encoding:
-                label = node - (1 << depth)
-                if label >= classes:
-                    return -1
+                elif bit:
+                    label = candidates[question]
+                    node = 0
+                    break
             if not encoding:
-                rows[y - _TOP, x - _SIDE] = label
-                if at > len(data) + _EARLY:
-                    return -1
-            map_[y, x] = label
-        for k in range(_SIDE):
-            map_[y, width + _SIDE + k] = map_[y, width + _SIDE - 1]
-    if encoding:
-        # the fewest bytes that, with zeros after them, lie between low and high
-        for length in range(5):
-            mask = nb.uint64(0xFFFFFFFF) >> nb.uint64(8 * length) if length < 4 else nb.uint64(0)
-            tail = (low + mask) & ~mask
-            if tail <= high:
-                for k in range(length):
-                    data[at] = (tail >> nb.uint64(24 - 8 * k)) & nb.uint64(255)
-                    at += 1
-                break
-        while at > 0 and data[at - 1] == 0:
-            at -= 1  # a decoder reads zeros past the end
-    first_chance[:] = chance[0, : len(first_chance)]
-    first_seen[:] = seen[0, : len(first_chance)]
+                if node:
+                    label = node - (1 << depth)
+                if label >= classes or at > len(data) + _EARLY:
+                    return _DAMAGED
+                rows[top, x - _SIDE] = label
+            plane[y, x] = label
+        plane[y, width + _SIDE :] = plane[y, width + _SIDE - 1]
+    return _finish(data, at, low, high) if encoding else at
+
+
+@nb.njit(cache=True)
+@no_type_check
+def _finish(data, at, low, high):
+    """Write the fewest bytes that with zeros after them lie between low and high; zeros at the end go."""
+    for length in range(5):
+        rest = nb.uint64(0xFFFFFFFF) >> nb.uint64(8 * length)
+        tail = (low + rest) & ~rest
+        if tail <= high:
+            for k in range(length):
+                data[at] = (tail >> nb.uint64(24 - 8 * k)) & nb.uint64(255)
+                at += 1
+            break
+    while at > 0 and data[at - 1] == 0:
+        at -= 1
     return at
