@@ -14,7 +14,7 @@ from semcom.discover import Entry, nearest
 from semcom.scenario import Axis, Images, Scenario, Variant
 
 _REQUIRED = ("systems", "channel", "medium_cbr", "sweep", "images", "metrics")
-_OPTIONAL = ("title", "repetitions", "seed", "batch", "threads")
+_OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads")
 _GRANTED = "cbr"  # the one argument of a system's build that nobody writes: it follows from medium_cbr
 
 Place = tuple[str | int, ...]
@@ -37,9 +37,12 @@ def check(document: Document, overrides: Sequence[str] = ()) -> Scenario:
         title=_scalar(document, "title", str, Path(document.name).stem),
         systems=systems,
         channels=channels,
-        medium_cbr=_numbers(document, ("medium_cbr",), lambda value: value > 0, "a number above 0"),
-        snr_db=_numbers(document, ("sweep", "snr_db"), math.isfinite, "a finite number of dB"),
+        medium_cbr=_distinct(document, ("medium_cbr",), lambda value: value > 0, "a number above 0"),
+        snr_db=_distinct(document, ("sweep", "snr_db"), math.isfinite, "a finite number of dB"),
         users=_users(document) if "users" in sweep else (1,),
+        user_snr_offsets_db=_numbers(document, ("user_snr_offsets_db",), math.isfinite, "a finite number of dB")
+        if "user_snr_offsets_db" in top
+        else (0.0,),
         axes=tuple(_axis(document, name, systems, channels) for name in sweep if name not in ("snr_db", "users")),
         images=_images(document),
         metrics=_metrics(document),
@@ -150,7 +153,7 @@ def _axis(document: Document, name: str, systems: Sequence[Variant], channels: S
 
 
 def _users(document: Document) -> tuple[int, ...]:
-    numbers = _numbers(
+    numbers = _distinct(
         document, ("sweep", "users"), lambda value: value >= 1 and value.is_integer(), "a whole number, 1 or more"
     )
     return tuple(int(number) for number in numbers)
@@ -255,13 +258,18 @@ def _values(document: Document, path: Place) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _distinct(document: Document, path: Place, fits: Callable[[float], bool], wanted: str) -> tuple[float, ...]:
+    """Numbers of an axis: what stands twice is swept once."""
+    return tuple(dict.fromkeys(_numbers(document, path, fits, wanted)))
+
+
 def _numbers(document: Document, path: Place, fits: Callable[[float], bool], wanted: str) -> tuple[float, ...]:
     values = _values(document, path)
     for i, value in enumerate(values):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or not fits(float(value)):
             raise UsageError(f"{document.place(*path, i)}: {path[-1]} must be {wanted}, not {_yaml(value)}")
-    return tuple(dict.fromkeys(float(value) for value in values))
+    return tuple(float(value) for value in values)
 
 
 def _scalar(document: Document, key: str, kind: type, default: Any, least: int | None = None) -> Any:

@@ -79,6 +79,7 @@ class Point:
         medium_cbr: uses of the medium that all users together are granted, per real number of a picture.
         snr_db: Es/N0 per use in dB.
         users: how many share the medium.
+        user_snr_offsets_db: dB on top of `snr_db` for each user, repeated over the users.
         repetition: from 0.
         settings: value of each swept argument that applies, by its dotted name.
     """
@@ -88,6 +89,7 @@ class Point:
     medium_cbr: float
     snr_db: float
     users: int
+    user_snr_offsets_db: tuple[float, ...]
     repetition: int
     settings: Arguments
     images: Images
@@ -95,6 +97,10 @@ class Point:
     seed: int
     batch: int
     threads: int
+
+    def user_snr_db(self, user: int) -> float:
+        """The SNR of one of the users."""
+        return self.snr_db + self.user_snr_offsets_db[user % len(self.user_snr_offsets_db)]
 
     @property
     def key(self) -> str:
@@ -127,6 +133,7 @@ class Scenario:
         medium_cbr: budgets, complex uses of the medium per real number of a picture.
         snr_db: Es/N0 per use in dB.
         users: how many share the medium.
+        user_snr_offsets_db: dB on top of the swept SNR for each user, repeated over the users.
         axes: swept arguments of systems and channels.
         images: what is sent.
         metrics: names from `semcom.metrics.METRICS`.
@@ -142,6 +149,7 @@ class Scenario:
     medium_cbr: tuple[float, ...]
     snr_db: tuple[float, ...]
     users: tuple[int, ...]
+    user_snr_offsets_db: tuple[float, ...]
     axes: tuple[Axis, ...]
     images: Images
     metrics: tuple[str, ...]
@@ -159,6 +167,7 @@ class Scenario:
                 medium_cbr=medium_cbr,
                 snr_db=snr_db,
                 users=users,
+                user_snr_offsets_db=self.user_snr_offsets_db,
                 repetition=repetition,
                 settings=settings,
                 images=self.images,
@@ -247,6 +256,7 @@ def to_yaml(scenario: Scenario) -> str:
         "medium_cbr": list(scenario.medium_cbr),
         "sweep": {"snr_db": list(scenario.snr_db), "users": list(scenario.users)}
         | {axis.name: plain(axis.values) for axis in scenario.axes},
+        "user_snr_offsets_db": list(scenario.user_snr_offsets_db),
         "images": {key: value for key, value in asdict(scenario.images).items() if value is not None},
         "metrics": list(scenario.metrics),
         "repetitions": scenario.repetitions,

@@ -147,7 +147,8 @@ def deliver(link: Link, point: Point, batch: Sequence[tuple[Picture, int]]) -> D
         names=tuple(picture.name for picture in pictures),
     )
     seeds = [seed_for(point.seed, point.repetition, picture.name, user) for picture, user in batch]
-    return link.deliver(sample, point.snr_db, seeds, point.users)
+    snr_db = torch.tensor([point.user_snr_db(user) for _, user in batch])
+    return link.deliver(sample, snr_db, seeds, point.users)
 
 
 def granted_cbr(point: Point, channel: Channel, picture: Picture) -> float:
@@ -210,7 +211,6 @@ def _conditions(point: Point, system: System | Bound, batch: list[tuple[Picture,
         "system": point.system.label,
         "channel": point.channel.label,
         "medium_cbr_granted": point.medium_cbr,
-        "snr_db": point.snr_db,
         "users": point.users,
         "repetition": point.repetition,
         **dict(point.settings),
@@ -221,6 +221,7 @@ def _conditions(point: Point, system: System | Bound, batch: list[tuple[Picture,
     return {
         "image": [picture.name for picture, _ in batch],
         "user": [user for _, user in batch],
+        "snr_db": [point.user_snr_db(user) for _, user in batch],
         **{name: [value] * len(batch) for name, value in constants.items()},
     }
 

@@ -150,3 +150,22 @@ def test_the_threads_of_the_caller_are_given_back(scenario_data, tmp_path):
     before = torch.get_num_threads()
     sweep.run(scenario_from(scenario_data, [f"threads={before + 1}", "sweep.snr_db=0"]), tmp_path / "out")
     assert torch.get_num_threads() == before
+
+
+def test_users_may_stand_at_different_distances(tmp_path):
+    """Two users of a broadcast 12 dB apart: one row each at its own SNR, and the analogue picture serves each as it can."""
+    scenario = scenario_from(
+        {
+            "systems": ["analog"],
+            "channel": "broadcast",
+            "medium_cbr": 0.125,
+            "sweep": {"snr_db": 0, "users": 2},
+            "user_snr_offsets_db": [0, 12],
+            "images": {"source": "photos", "count": 2, "size": 64},
+            "metrics": ["psnr", "snr_realised_db"],
+        }
+    )
+    rows = table.read(sweep.run(scenario, tmp_path)).to_pylist()
+    assert [(row["user"], row["snr_db"]) for row in rows] == [(0, 0), (0, 0), (1, 12), (1, 12)]
+    assert all(abs(row["snr_realised_db"] - row["snr_db"]) < 1 for row in rows)
+    assert all(near["psnr"] > far["psnr"] + 3 for far, near in zip(rows[:2], rows[2:], strict=True))
