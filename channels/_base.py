@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -57,6 +57,9 @@ class Received:
         energy: float32 [...], energy sent in units of one symbol's mean energy, pilots included.
         gains: complex64 [..., antennas, uses], the fading as the receiver knows it.
         mixture: complex64 [batch, antennas, uses], superposed users as the antennas heard them, or None.
+        mixture_noise_var: float32 [batch], N0 at each antenna of the mixture, or None.
+        papr_db: float32 [...], peak over mean power of each row's waveform before the amplifier, where a channel has
+            one, or None.
     """
 
     symbols: Complex[Tensor, "*rows uses"]
@@ -65,6 +68,8 @@ class Received:
     energy: Float[Tensor, "*rows"]
     gains: Complex[Tensor, "*rows antennas uses"]
     mixture: Complex[Tensor, "batch antennas uses"] | None = None
+    mixture_noise_var: Float[Tensor, " batch"] | None = None
+    papr_db: Float[Tensor, "*rows"] | None = None
 
     def fold(self) -> Received:
         """[batch, users, ...] -> [rows, ...]; what only joint decoders may see (the mixture) stays behind."""
@@ -74,6 +79,7 @@ class Received:
             self.uses.flatten(),
             self.energy.flatten(),
             self.gains.flatten(0, 1),
+            papr_db=None if self.papr_db is None else self.papr_db.flatten(),
         )
 
     def shrunk(self) -> Complex[Tensor, "*rows uses"]:
@@ -126,25 +132,62 @@ def zero_forced(
     symbols: Complex[Tensor, "batch users uses"],
     uses: Int[Tensor, "batch users"],
     snr_db: Float[Tensor, "batch users"],
-    gains: Complex[Tensor, "batch users uses"],
+    gains: Complex[Tensor, "batch users fades"],
+    coherence: int,
     rng: Rng,
 ) -> Received:
     """Send symbols over known flat gains, y = g x + n, and equalise: y / g = x + n / g.
 
-    The draws of `rng.derive("noise")` are the noise; N0 comes from `snr_db` alone.
+    The draws of `rng.derive("noise")` are n e^(-j arg g); N0 comes from `snr_db` alone. Each of the `fades` gains
+    holds for `coherence` uses.
     """
-    batch, users, length = symbols.shape
-    sent = sent_mask(uses, length)
-    n0 = noise_variance(snr_db)[..., None]
-    noise = rng.derive("noise").complex_normal(length).to(symbols.device).view(batch, users, length)
-    received = symbols + n0.sqrt() * noise / gains
-    return Received(
-        symbols=torch.where(sent, received, 0),
-        noise_var=torch.where(sent, n0 / gains.abs().square(), 0),
-        uses=uses,
-        energy=torch.where(sent, symbols, 0).abs().square().sum(-1),
-        gains=gains[:, :, None],
+    length = symbols.shape[-1]
+    n0 = noise_variance(snr_db)
+    inverse_power = gains.real.square().addcmul_(gains.imag, gains.imag).reciprocal_()
+    noise = rng.derive("noise").complex_normal(length, variance=n0.flatten())
+    # n / g and n / |g| have one law, and in-place arithmetic saves memory, which costs more than the arithmetic
+    error = noise.to(symbols.device).view(symbols.shape)
+    torch.view_as_real(error).mul_(held(inverse_power.sqrt(), coherence, length)[..., None])
+    return sent_only(
+        Received(
+            symbols=error.add_(symbols),
+            noise_var=held(inverse_power.mul_(n0[..., None]), coherence, length),
+            uses=uses,
+            energy=sent_energy(symbols, uses),
+            gains=held(gains, coherence, length)[:, :, None],
+        )
     )
+
+
+def held(fades: Tensor, coherence: int, length: int) -> Tensor:
+    """Hold each of the last dimension's fades for `coherence` uses, `length` uses in all; a view where it can be."""
+    if fades.shape[-1] == 1:
+        return fades.expand(*fades.shape[:-1], length)
+    return fades if coherence == 1 else fades.repeat_interleave(coherence, dim=-1)[..., :length]
+
+
+def sent_only(received: Received) -> Received:
+    """Clear what stands past each row's uses in symbols and noise variance."""
+    length = received.symbols.shape[-1]
+    if bool((received.uses >= length).all()):
+        return received
+    sent = sent_mask(received.uses, length)
+    return replace(
+        received,
+        symbols=torch.where(sent, received.symbols, 0),
+        noise_var=torch.where(sent, received.noise_var, 0),
+    )
+
+
+def sent_energy(
+    symbols: Complex[Tensor, "batch users uses"], uses: Int[Tensor, "batch users"]
+) -> Float[Tensor, "batch users"]:
+    """The energy of the symbols that each row sends."""
+    length = symbols.shape[-1]
+    sent = symbols.detach()
+    if not bool((uses >= length).all()):
+        sent = torch.where(sent_mask(uses, length), sent, 0)
+    return torch.linalg.vector_norm(torch.view_as_real(sent), dim=(-2, -1)).square()
 
 
 def positive(name: str, value: float) -> float:

@@ -57,26 +57,22 @@ def check(bits: NDArray[np.uint8], name: CrcName) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=64)
 def _remainders(name: CrcName, count: int) -> NDArray[np.uint32]:
-    """D^(i + L) mod g for i = 0 .. count-1 (a power of two), by doubling: the upper half is the lower half times D^half."""
+    """D^(i + L) mod g for i = 0 .. count-1, count a power of two: the upper half is the lower times D^(count/2)."""
     width, generator = _WIDTHS[name], _GENERATORS[name]
     if count == 1:
         return np.array([generator], np.uint32)
     lower = _remainders(name, count // 2)
-    step = int(lower[-1])
     upper = np.zeros_like(lower)
-    for bit in range(width):  # D^bit * D^half mod g, for each bit of the lower half
-        if bit == 0:
-            factor = _power(name, count // 2)
-        else:
-            factor = _times_d(factor, width, generator)
+    factor = _power(name, count // 2)
+    for bit in range(width):
         upper ^= np.where(lower >> np.uint32(bit) & np.uint32(1), np.uint32(factor), np.uint32(0))
-    del step
+        factor = _times_d(factor, width, generator)
     return np.concatenate([lower, upper])
 
 
 def _power(name: CrcName, exponent: int) -> int:
     """D^exponent mod g."""
-    width, generator = _WIDTHS[name], _GENERATORS[name]
+    width = _WIDTHS[name]
     if exponent < width:
         return 1 << exponent
     return int(_remainders(name, 1 << (exponent - width).bit_length())[exponent - width])

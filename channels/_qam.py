@@ -12,6 +12,8 @@ from channels._errors import UsageError
 ORDERS = (1, 2, 4, 6, 8)
 """Bits per symbol on offer: BPSK, QPSK, 16QAM, 64QAM, 256QAM."""
 
+_SMALLEST_SUM = 1e-30
+
 
 def map_bits(bits: Tensor, bits_per_symbol: int) -> Tensor:
     """Map bits onto constellation points of unit expected energy.
@@ -41,9 +43,11 @@ def map_bits(bits: Tensor, bits_per_symbol: int) -> Tensor:
         return torch.complex(level, level)
     levels = torch.tensor(_levels(bits_per_symbol // 2), device=bits.device)
     width = bits_per_symbol // 2
-    grouped = bits.reshape(*bits.shape[:-1], -1, width, 2).long()
-    weights = 2 ** torch.arange(width - 1, -1, -1, device=bits.device)
-    in_phase, quadrature = levels[(grouped * weights[:, None]).sum(-2)].unbind(-1)
+    grouped = bits.reshape(*bits.shape[:-1], -1, width, 2)
+    labels = grouped[..., 0, :]
+    for position in range(1, width):
+        labels = labels << 1 | grouped[..., position, :]
+    in_phase, quadrature = levels[labels.int()].unbind(-1)
     return torch.complex(in_phase, quadrature)
 
 
@@ -52,8 +56,8 @@ def demap(
 ) -> Tensor:
     """Turn received symbols into log-likelihood ratios of the bits; differentiable in the symbols.
 
-    LLR = ln p(y | b = 0) / p(y | b = 1), so a positive value means a zero. Square Gray QAM separates, so both dimensions
-    are demapped alone, against sqrt(2^bits) levels instead of 2^bits points.
+    LLR = ln p(y | b = 0) / p(y | b = 1), so a positive value means a zero. Square Gray QAM separates, so each dimension
+    is demapped alone, against sqrt(2^bits) levels instead of 2^bits points.
 
     Args:
         symbols: unbiased received symbols, complex64 [..., uses].
@@ -73,36 +77,33 @@ def demap(
     _check_order(bits_per_symbol)
     if method not in ("exact", "max_log"):
         raise UsageError(f'demapping method {method!r} is unknown: use "exact" or "max_log"')
-    noise = torch.as_tensor(noise_var, dtype=torch.float32, device=symbols.device)
+    # the bound keeps a noiseless channel finite
+    noise = torch.as_tensor(noise_var, dtype=torch.float32, device=symbols.device).clamp(min=1e-9)
     if bits_per_symbol <= 2:
         scale = 2.0 * math.sqrt(2.0) / noise
         if bits_per_symbol == 1:
             return scale * (symbols.real + symbols.imag)
         return (scale[..., None] * torch.view_as_real(symbols)).flatten(-2)
-    width = bits_per_symbol // 2
-    levels = _levels(width)
     parts = torch.view_as_real(symbols)
-    # one tensor a level, so that no [uses, levels] axis has to be gathered or reduced across memory
-    exponents = [-((parts - level) ** 2) / noise[..., None] for level in levels]
+    levels = torch.tensor(_levels(bits_per_symbol // 2), device=symbols.device)
+    exponents = -((parts - levels.reshape(-1, *[1] * parts.ndim)) ** 2) / noise[..., None]
+    weights = torch.exp(exponents - exponents.amax(0)) if method == "exact" else None
     ratios = []
-    for bit in range(width):
-        shift = width - 1 - bit
-        zero = _combine([e for index, e in enumerate(exponents) if not index >> shift & 1], method)
-        one = _combine([e for index, e in enumerate(exponents) if index >> shift & 1], method)
-        ratios.append(zero - one)
+    for _ in range(bits_per_symbol // 2):
+        # the first axis is the label: its leading bit is split off, judged, and summed away
+        pair = exponents.unflatten(0, (2, -1))
+        best = pair.amax(1)
+        ratio = best[0] - best[1]
+        if weights is not None:
+            pairs = weights.unflatten(0, (2, -1))
+            sums = pairs.sum(1)
+            exact = sums.clamp(min=_SMALLEST_SUM).log()
+            # where one hypothesis underflows, the nearest levels say it all
+            ratio = torch.where(sums.amin(0) > _SMALLEST_SUM, exact[0] - exact[1], ratio)
+            weights = pairs.sum(0)
+        exponents = pair.amax(0)
+        ratios.append(ratio)
     return torch.stack(ratios, -2).flatten(-3)
-
-
-def _combine(exponents: list[Tensor], method: str) -> Tensor:
-    largest = exponents[0]
-    for exponent in exponents[1:]:
-        largest = torch.maximum(largest, exponent)
-    if method == "max_log":
-        return largest
-    total = torch.zeros_like(largest)
-    for exponent in exponents:
-        total = total + torch.exp(exponent - largest)
-    return largest + torch.log(total)
 
 
 @lru_cache

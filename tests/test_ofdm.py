@@ -1,0 +1,181 @@
+"""OFDM over TR 38.901: accounting, honest noise variances, draws by row, and agreement with Sionna's channels."""
+
+import math
+
+import pytest
+import torch
+
+from channels import _theory, cdl, tdl
+from channels._errors import UsageError
+from channels._ofdm import Ofdm
+from channels._rng import Rng, seed_for
+from channels._sionna import fenced
+
+
+def streams(rows, label="ofdm"):
+    return Rng([seed_for(label, row) for row in range(rows)])
+
+
+def qpsk(rows, length):
+    return torch.view_as_complex(
+        torch.where(streams(rows, "qpsk").uniform(length, 2) < 0.5, -1.0, 1.0) * math.sqrt(0.5)
+    )[:, None]
+
+
+def carry(channel, rows, length, snr_db, sent=None):
+    sent = qpsk(rows, length) if sent is None else sent
+    snr = torch.as_tensor(snr_db, dtype=torch.float32).expand(rows)[:, None]
+    return sent, channel.carry(sent, torch.full((rows, 1), length), snr, streams(rows))
+
+
+@pytest.mark.parametrize("csi", ["perfect", "ls", "lmmse"])
+@pytest.mark.parametrize("model", ["A", "D"])
+@pytest.mark.parametrize("channel", [tdl, cdl], ids=["tdl", "cdl"])
+def test_error_is_the_told_noise_variance(channel, model, csi):
+    rows, length = 400, 400
+    air = channel.build(model=model, csi=csi, speed_m_s=20.0)
+    sent, heard = carry(air, rows, length, torch.linspace(0, 25, rows))
+    ratio = ((heard.symbols - sent).abs().square() / heard.noise_var).mean((1, 2))
+    assert float(ratio.mean()) == pytest.approx(1, abs=4 * float(ratio.std()) / math.sqrt(rows))
+
+
+def test_antennas_combine():
+    rows = 300
+    sent, heard = carry(tdl.build(antennas=4, csi="lmmse"), rows, 312, 5.0)
+    ratio = ((heard.symbols - sent).abs().square() / heard.noise_var).mean((1, 2))
+    assert float(ratio.mean()) == pytest.approx(1, abs=4 * float(ratio.std()) / math.sqrt(rows))
+    # E 1 / sum of 4 unit exponentials = 1/3
+    _, known = carry(tdl.build(antennas=4), rows, 312, 5.0)
+    mean = known.noise_var.mean((1, 2))
+    assert float(mean.mean()) == pytest.approx(10**-0.5 / 3, abs=4 * float(mean.std()) / math.sqrt(rows))
+
+
+def test_wiener_filter_beats_least_squares_and_is_beaten_by_knowledge():
+    error = {}
+    for csi in ("perfect", "lmmse", "ls"):
+        sent, heard = carry(tdl.build(csi=csi), 300, 312, 5.0)
+        error[csi] = float((heard.shrunk() - sent).abs().square().mean())
+    assert error["perfect"] < error["lmmse"] < error["ls"]
+
+
+def test_three_decibels_for_one_pilot_at_the_datas_snr():
+    snr = 1000.0
+    assert 10 * math.log10(snr / _theory.estimated_snr(snr, 1 / snr)) == pytest.approx(3.01, abs=0.01)
+
+
+@pytest.mark.parametrize("csi", ["perfect", "ls", "lmmse"])
+@pytest.mark.parametrize("channel", [tdl, cdl], ids=["tdl", "cdl"])
+def test_rows_belong_to_their_seeds(channel, csi):
+    air = channel.build(model="D", csi=csi)
+    sent, snr, rng = qpsk(5, 700), torch.linspace(0, 20, 5)[:, None], streams(5)
+    state = torch.get_rng_state()
+    together = air.carry(sent, torch.full((5, 1), 700), snr, rng)
+    assert torch.equal(state, torch.get_rng_state())
+    alone = air.carry(sent[2:3], torch.full((1, 1), 700), snr[2:3], rng[2:3])
+    torch.testing.assert_close(together.symbols[2:3], alone.symbols, rtol=1e-4, atol=1e-5)
+    short = air.carry(sent[..., :320], torch.full((5, 1), 320), snr, rng)
+    torch.testing.assert_close(together.symbols[..., :320], short.symbols, rtol=1e-4, atol=1e-5)
+
+
+def test_pilots_prefix_and_guards_are_counted():
+    medium = tdl.build(subcarriers=24, guard_subcarriers=6, cyclic_prefix=0.1, pilot_symbols=2, pilot_comb=2).medium
+    assert medium.frame_data == 24 * 14 - 24
+    assert medium.frame_uses == 462
+    # eight users of a picture of 128 x 128 at CBR 1/16 each get a frame
+    assert tdl.build().medium.granted(3072, users=8) == 312
+    sent = torch.ones(2, 1, 400, dtype=torch.complex64)
+    heard = tdl.build().carry(sent, torch.tensor([[400], [0]]), torch.zeros(2, 1), streams(2))
+    assert heard.energy.flatten().tolist() == [400 + 2 * 24, 0]
+    assert not heard.symbols[1].any()
+
+
+def test_gains_are_those_that_divided_the_symbols():
+    _, heard = carry(tdl.build(speed_m_s=0.0), 3, 312, 80.0)
+    # frequency-flat in time when nobody moves: symbols 0 and 1 see the same subcarriers
+    torch.testing.assert_close(heard.gains[..., :24], heard.gains[..., 24:48])
+
+
+def test_no_line_of_sight_gains_are_rayleigh():
+    _, heard = carry(tdl.build(model="C"), 4000, 1, 10.0)
+    power = heard.gains.abs().square().flatten()
+    for level in (0.1, 0.5, 1.0, 2.0):
+        below = float((power < level).double().mean())
+        expected = 1 - math.exp(-level)
+        assert below == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 4000))
+
+
+def test_sionnas_tapped_delay_lines_have_the_same_second_moments():
+    rows, times, rate = 3000, 4, 2000.0
+    for model in ("A", "E"):
+        ours = tdl.build(model=model, speed_m_s=30.0, delay_spread_s=30e-9).paths
+        with fenced(3):
+            from sionna.phy.channel.tr38901 import TDL
+
+            theirs = TDL(model, 30e-9, 3.5e9, min_speed=30.0)
+            taps, delays = theirs(rows, times, rate)
+        torch.testing.assert_close(delays[0, 0, 0].double(), ours.delays_s, rtol=1e-5, atol=1e-15)
+        taps = taps[:, 0, 0, 0, 0].to(torch.complex128)
+        product = taps * taps[..., :1].conj()
+        expected = ours.autocorrelation(torch.arange(times) / rate)
+        error = (product - expected).real
+        z = error.mean(0) / (error.std(0) / math.sqrt(rows))
+        assert float(z.abs().max()) < 5
+
+
+def test_sionnas_clustered_delay_lines_have_the_same_profile():
+    rows = 600
+    for model in ("B", "D"):
+        ours = cdl.build(model=model, delay_spread_s=30e-9).paths
+        with fenced(5):
+            from sionna.phy.channel.tr38901 import CDL, Antenna
+
+            antenna = Antenna(
+                polarization="single", polarization_type="V", antenna_pattern="omni", carrier_frequency=3.5e9
+            )
+            theirs = CDL(model, 30e-9, 3.5e9, antenna, antenna, "downlink", min_speed=10.0)
+            taps, delays = theirs(rows, 1, 1000.0)
+        # Sionna sorts the clusters
+        order = ours.delays_s.argsort()
+        torch.testing.assert_close(delays[0, 0, 0].double(), ours.delays_s[order], rtol=1e-4, atol=1e-13)
+        power = taps[:, 0, 0, 0, 0, :, 0].abs().double().square()
+        z = (power.mean(0) - ours.powers[order]) / (power.std(0) / math.sqrt(rows)).clamp(min=1e-4)
+        assert float(z.abs().max()) < 5
+
+
+def test_fence_keeps_torchs_state():
+    torch.rand(1)
+    state = torch.get_rng_state()
+    with fenced(1):
+        torch.rand(3)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"delay_spread_s": -1e-9}, "delay_spread_s"),
+        ({"delay_spread_s": 1e-6}, "cyclic prefix"),
+        ({"speed_m_s": -1.0}, "speed_m_s"),
+        ({"speed_m_s": 300.0}, "Doppler"),
+        ({"carrier_hz": 0.0}, "carrier_hz"),
+        ({"subcarrier_spacing_hz": 0.0}, "subcarrier_spacing_hz"),
+        ({"subcarriers": 0}, "subcarriers"),
+        ({"pilot_symbols": 14, "pilot_comb": 1}, "no room"),
+        ({"pilot_symbols": 15}, "pilot"),
+        ({"cyclic_prefix": -0.1}, "cyclic_prefix"),
+    ],
+)
+@pytest.mark.parametrize("channel", [tdl, cdl], ids=["tdl", "cdl"])
+def test_wrong_arguments_are_refused_in_one_line(channel, arguments, word):
+    with pytest.raises(UsageError, match=word) as refusal:
+        channel.build(**arguments)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("paths", [tdl.TappedDelayLine, cdl.ClusteredDelayLine])
+def test_unknown_models_and_receivers_are_refused(paths):
+    with pytest.raises(UsageError, match="model must be one of"):
+        paths("F", 1e-7, 10.0)
+    air = tdl.build()
+    with pytest.raises(UsageError, match="csi must be"):
+        Ofdm(air.grid, air.paths, "genie", 1)

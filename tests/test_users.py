@@ -1,0 +1,128 @@
+"""Users of one medium: superposed ones are told apart honestly, common ones hear the same."""
+
+import math
+
+import pytest
+import torch
+
+from channels import broadcast, rayleigh, uplink
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from channels.uplink import remove
+
+
+def streams(rows):
+    return Rng([seed_for("users", row) for row in range(rows)])
+
+
+def sent_by(batch, users, length):
+    return streams(batch * users).derive("sent").complex_normal(length).unflatten(0, (batch, users))
+
+
+def carry(channel, batch, users, length=64, snr_db=10.0, uses=None):
+    sent = sent_by(batch, users, length)
+    uses = torch.full((batch, users), length) if uses is None else uses
+    snr = torch.as_tensor(snr_db, dtype=torch.float32).expand(batch, users)
+    return sent, channel.carry(sent, uses, snr, streams(batch * users))
+
+
+@pytest.mark.parametrize(("users", "antennas"), [(1, 1), (2, 2), (3, 4), (4, 2), (16, 16)])
+@pytest.mark.parametrize("uneven", [False, True], ids=["even", "uneven"])
+def test_error_is_the_told_noise_variance(users, antennas, uneven):
+    batch, length = 1600 // users, 64
+    uses = torch.full((batch, users), length)
+    if uneven:
+        uses[:, 0] = 20
+    channel = uplink.build(antennas=antennas, coherence_uses=8, receiver="joint")
+    sent, heard = carry(channel, batch, users, length, uses=uses)
+    on_air = torch.arange(length) < uses[..., None]
+    ratio = ((heard.symbols - sent).abs().square() / heard.noise_var.where(on_air, torch.tensor(1.0)))[on_air]
+    # blocks of 8 uses share their fades
+    assert float(ratio.mean()) == pytest.approx(1, abs=4 * math.sqrt(8 / ratio.numel()))
+    assert not heard.symbols[~on_air].any()
+
+
+def test_one_user_with_many_antennas_is_maximum_ratio_combining():
+    _, heard = carry(uplink.build(antennas=3), 50, 1)
+    expected = 0.1 / heard.gains.abs().square().sum(2)
+    torch.testing.assert_close(heard.noise_var, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_receiver_noise_is_there_once_however_many_users():
+    for users in (1, 4):
+        sent, heard = carry(uplink.build(antennas=1, receiver="joint"), 400, users, 100)
+        noise = heard.mixture - (heard.gains * sent[:, :, None]).sum(1)
+        assert float(noise.abs().square().mean()) == pytest.approx(0.1, abs=4 * 0.1 / math.sqrt(40_000))
+        torch.testing.assert_close(heard.mixture_noise_var, torch.full((400,), 0.1))
+
+
+def test_a_further_user_leaves_gains_and_noise_of_the_first_alone():
+    channel = uplink.build(antennas=2)
+    sent = sent_by(1, 2, 32)
+    seeds = streams(2).seeds
+    alone = channel.carry(sent[:, :1], torch.tensor([[32]]), torch.full((1, 1), 10.0), Rng(seeds[:1]))
+    both = channel.carry(sent, torch.full((1, 2), 32), torch.full((1, 2), 10.0), Rng(seeds))
+    assert torch.equal(alone.gains[:, 0], both.gains[:, 0])
+    rest = both.mixture - both.gains[:, 1] * sent[:, 1, None]
+    torch.testing.assert_close(rest, alone.mixture, rtol=1e-4, atol=1e-5)
+
+
+def test_cancelling_users_one_by_one_leaves_the_last_alone():
+    sent, heard = carry(uplink.build(antennas=1, receiver="joint", power_offsets_db=(6.0, 0.0, -6.0)), 200, 3)
+    after = remove(remove(heard, 0, sent[:, 0]), 1, sent[:, 1])
+    assert not after.symbols[:, :2].any()
+    alone = 0.1 / heard.gains[:, 2, 0].abs().square()
+    torch.testing.assert_close(after.noise_var[:, 2], alone, rtol=1e-3, atol=1e-5)
+    ratio = ((after.symbols - sent)[:, 2].abs().square() / after.noise_var[:, 2]).mean(1)
+    assert float(ratio.mean()) == pytest.approx(1, abs=4 * float(ratio.std()) / math.sqrt(200))
+
+
+def test_power_offsets_and_snr_set_the_strength_of_arrival():
+    snr = torch.tensor([10.0, 13.0])
+    _, heard = carry(uplink.build(antennas=2, power_offsets_db=(0.0, 3.0)), 4000, 2, 1, snr)
+    power = heard.gains.abs().square().mean((0, 2, 3))
+    assert float(power[1] / power[0]) == pytest.approx(10**0.6, rel=4 / math.sqrt(4000))
+
+
+def test_two_users_at_two_antennas_stay_behind_one_user():
+    _, one = carry(uplink.build(antennas=2), 2000, 1, 1)
+    _, two = carry(uplink.build(antennas=2), 1000, 2, 1)
+    capacity_one, capacity_two = (torch.log2(1 + 1 / heard.noise_var).mean() for heard in (one, two))
+    assert 0.5 < float(capacity_two / capacity_one) < 0.9
+
+
+@pytest.mark.parametrize("fading", ["none", "rayleigh", "rician"])
+def test_broadcast_users_hear_one_transmission_through_their_own_air(fading):
+    sent = sent_by(3, 1, 500).expand(3, 4, 500).contiguous()
+    snr = torch.tensor([0.0, 5.0, 10.0, 15.0]).expand(3, 4)
+    heard = broadcast.build(fading=fading).carry(sent, torch.full((3, 4), 500), snr, streams(12))
+    error = (heard.symbols - sent) / heard.noise_var.sqrt()
+    assert float(error.abs().square().mean()) == pytest.approx(1, abs=4 / math.sqrt(6000))
+    shared = (error[:, 0] * error[:, 1].conj()).mean().abs()
+    assert float(shared) < 4 / math.sqrt(1500)
+
+
+def test_broadcast_refuses_different_symbols():
+    with pytest.raises(UsageError, match="same"):
+        carry(broadcast.build(), 2, 2)
+
+
+def test_orthogonal_users_do_not_know_of_each_other():
+    channel, seeds = rayleigh.build(), streams(3).seeds
+    sent = sent_by(1, 3, 20)
+    alone = channel.carry(sent[:, :1], torch.tensor([[20]]), torch.zeros(1, 1), Rng(seeds[:1]))
+    together = channel.carry(sent, torch.full((1, 3), 20), torch.zeros(1, 3), Rng(seeds))
+    torch.testing.assert_close(alone.symbols, together.symbols[:, :1])
+
+
+def test_wrong_use_is_refused_in_one_line():
+    for call, word in (
+        (lambda: carry(uplink.build(antennas=2), 1, 3), "raise antennas to 3"),
+        (lambda: carry(uplink.build(antennas=64), 1, 17), "17 superposed users"),
+        (lambda: uplink.build(antennas=0), "antennas"),
+        (lambda: uplink.build(power_offsets_db=(math.nan,)), "power_offsets_db"),
+        (lambda: remove(carry(rayleigh.build(), 1, 1)[1], 0, torch.ones(1, 64, dtype=torch.complex64)), "mixture"),
+    ):
+        with pytest.raises(UsageError, match=word) as refusal:
+            call()
+        assert "\n" not in str(refusal.value)
