@@ -65,7 +65,7 @@ class Link:
         self.channel = channel
 
     def deliver(
-        self, sample: Sample, snr_db: float | Float[Tensor, " rows"], seeds: Sequence[int], users: int = 1
+        self, sample: Sample, snr_db: float | int | Float[Tensor, " rows"], seeds: Sequence[int], users: int = 1
     ) -> Delivery:
         """Send every row once.
 

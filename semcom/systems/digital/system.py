@@ -1,0 +1,125 @@
+"""Picture to file to bits to symbols, and back if every bit arrives."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+
+from channels import modem
+from channels._base import Received
+from channels._rng import Rng
+from semcom.codecs import image_file
+from semcom.images import to_bytes
+from semcom.system import Payload, Receiver, Reception, Sample, Transmitter, uses_for
+from semcom.systems._interleaver import interleaver
+from semcom.systems.digital import header, schemes
+from semcom.systems.digital.schemes import Frame
+
+_END = b"\x80"  # ends the file; zeros fill the payload
+
+
+class DigitalTransmitter(Transmitter):
+    """Fits an image file to the payload of the chosen scheme.
+
+    Args:
+        cbr: complex channel uses per real number of the picture.
+        codec: of the image file.
+        speed: of the AVIF encoder.
+        frame: the schemes that it may use.
+        margin_db: subtracted from the average SNR before a scheme is chosen.
+    """
+
+    def __init__(self, cbr: float, codec: str, speed: int, frame: Frame, margin_db: float) -> None:
+        self.cbr = cbr
+        self.codec = codec
+        self.speed = speed
+        self.frame = frame
+        self.margin_db = margin_db
+
+    def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
+        granted = uses_for(self.cbr, sample.size)
+        indices = torch.tensor([self._scheme(granted, snr) for snr in snr_db.tolist()])
+        symbols = torch.zeros(len(indices), granted, dtype=torch.complex64)
+        uses = torch.zeros(len(indices), dtype=torch.int64)
+        for index in indices.unique().tolist():
+            rows = (indices == index).nonzero().flatten()
+            if size := self.frame.payload_bytes(granted, index):
+                payloads = [self._payload(sample.images[row], size) for row in rows.tolist()]
+                symbols[rows] = self._on_air(torch.stack(payloads), index, granted)
+                uses[rows] = granted
+        return Payload(symbols, uses, digital_uses=uses)
+
+    def _scheme(self, granted: int, snr_db: float) -> int:
+        return schemes.best(granted, snr_db - self.margin_db) if len(self.frame.schemes) > 1 else 0
+
+    def _payload(self, picture: Float[Tensor, "3 h w"], size: int) -> Tensor:
+        file = image_file.fit(to_bytes(picture), self.codec, size - len(_END), self.speed) or b""
+        return modem.bytes_to_bits((file + _END).ljust(size, b"\0"))
+
+    def _on_air(self, payloads: Tensor, index: int, granted: int) -> Complex[Tensor, "rows uses"]:
+        data = modem.encode(payloads, self.frame.schemes[index], granted - self.frame.header_uses)
+        if self.frame.header_uses:
+            data = torch.cat([header.encode(torch.full((len(data),), index)), data], 1)
+        symbols = torch.empty_like(data)
+        symbols[:, interleaver(granted)] = data
+        return symbols
+
+
+class DigitalReceiver(Receiver):
+    """Shows the picture of the file whose CRC is met, and mid-grey otherwise.
+
+    Args:
+        cbr: complex channel uses per real number of the picture.
+        codec: of the image file.
+        frame: the schemes that the transmitter may use.
+    """
+
+    def __init__(self, cbr: float, codec: str, frame: Frame) -> None:
+        self.cbr = cbr
+        self.codec = codec
+        self.frame = frame
+
+    def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
+        rows, granted = len(received.symbols), uses_for(self.cbr, size)
+        images = torch.full((rows, 3, *size), 0.5)
+        outage = torch.ones(rows, dtype=torch.bool)
+        blocks, block_errors = torch.zeros(2, rows, dtype=torch.int64)
+        heard = received.uses.cpu().nonzero().flatten()
+        order = interleaver(granted)
+        symbols, noise_var = received.symbols.cpu()[heard][:, order], received.noise_var.cpu()[heard][:, order]
+        indices = self._schemes(symbols, noise_var)
+        for index in indices.unique().tolist():
+            part = indices == index
+            if not self.frame.payload_bytes(granted, index):  # only a misread header says so
+                blocks[heard[part]] = block_errors[heard[part]] = 1
+                continue
+            found = self._payloads(symbols[part], noise_var[part], index)
+            for row, bits, ok, block_ok in zip(heard[part].tolist(), found.bits, found.ok, found.block_ok, strict=True):
+                # All zeros are a code word, and what a decoder makes of silence; a payload has its end mark.
+                blocks[row], block_errors[row] = len(block_ok), int((~(block_ok & bool(bits.any()))).sum())
+                picture = self._picture(bits, size) if ok else None
+                if picture is not None:
+                    images[row], outage[row] = picture, False
+        return Reception(images, received.uses, outage, blocks, block_errors)
+
+    def _schemes(self, symbols: Tensor, noise_var: Tensor) -> Int[Tensor, " rows"]:
+        """The index that each row's header says."""
+        part = slice(None, self.frame.header_uses)
+        if not self.frame.header_uses or not len(symbols):
+            return torch.zeros(len(symbols), dtype=torch.int64)
+        return header.decode(symbols[:, part], noise_var[:, part], len(self.frame.schemes))
+
+    def _payloads(self, symbols: Tensor, noise_var: Tensor, index: int) -> modem.Decoded:
+        part = slice(self.frame.header_uses, None)
+        info_bits = 8 * self.frame.payload_bytes(symbols.shape[1], index)
+        return modem.decode(symbols[:, part], noise_var[:, part], self.frame.schemes[index], info_bits)
+
+    def _picture(self, bits: Tensor, size: tuple[int, int]) -> Float[Tensor, "3 h w"] | None:
+        """The picture of a payload; None if it holds none, which a CRC that is met by chance can bring about."""
+        payload = modem.bits_to_bytes(bits).rstrip(b"\0")
+        try:
+            pixels = image_file.decode(payload.removesuffix(_END), self.codec, size)
+        except image_file.UndecodableFile:
+            return None
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255

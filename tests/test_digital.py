@@ -1,0 +1,255 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from channels import awgn, modem, rayleigh
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from semcom.codecs import image_file
+from semcom.images import load, to_bytes
+from semcom.link import Link
+from semcom.system import Sample, uses_for
+from semcom.systems import digital
+from semcom.systems._interleaver import interleaver
+from semcom.systems.digital import header, schemes, tuning
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    return torch.stack([picture.pixels for picture in load("photos", 3, 64)])
+
+
+def q_function(x):
+    return 0.5 * math.erfc(x / math.sqrt(2))
+
+
+def sent_bits(snr_db, mcs):
+    """Bits per use of a scheme over what the channel could carry."""
+    return mcs.efficiency / math.log2(1 + 10 ** (snr_db / 10))
+
+
+def test_interleaver_is_a_permutation_that_spreads_every_run():
+    for uses in [0, 1, 2, 3, 17, 64, 192, 1000, 4013]:
+        assert sorted(interleaver(uses).tolist()) == list(range(uses))
+    order = interleaver(10_000)
+    for start in range(0, 9000, 777):
+        run = order[start : start + 1000]
+        counts = torch.bincount(run // 1000, minlength=10)
+        assert counts.min() > 90
+        assert counts.max() < 110
+
+
+def test_header_words_differ_in_half_of_their_bits():
+    words = header._words().long()
+    distance = (words[:, None] != words[None]).sum(-1)
+    distance[range(128), range(128)] = 64
+    assert int(distance.min()) == 64
+
+
+def test_header_fails_as_the_union_bound_says():
+    rows, snr = 4000, 10**-0.8
+    indices = torch.arange(rows) % 128
+    noise = Rng([seed_for("header")]).complex_normal(rows * 64).view(rows, 64) / math.sqrt(snr)
+    found = header.decode(header.encode(indices) + noise, torch.full((rows, 64), 1 / snr))
+    failed = (found != indices).double().mean().item()
+    pairwise = q_function(math.sqrt(64 * snr))  # 64 differing bits of energy 1/2 each
+    bound = 127 * pairwise
+    deviation = math.sqrt(bound * (1 - bound) / rows)
+    assert 20 * pairwise < failed < bound + 4 * deviation
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "webp", "avif", "jpeg2000"])
+def test_the_file_arrives_bit_for_bit(photographs, codec):
+    system = digital.build(cbr=1 / 4, codec=codec, adaptation="fixed", modulation="64qam", code_rate=0.75, speed=9)
+    delivery = Link(system, awgn.build()).deliver(Sample(photographs), 25.0, [1, 2, 3])
+    budget = modem.transport_bits(uses_for(1 / 4, (64, 64)), modem.Mcs(6, 0.75)) // 8 - 1
+    for row, picture in enumerate(photographs):
+        file = image_file.fit(to_bytes(picture), codec, budget, 9)
+        assert file is not None
+        assert len(file) <= budget
+        shown = torch.from_numpy(image_file.decode(file, codec, (64, 64))).permute(2, 0, 1).float() / 255
+        assert torch.equal(delivery.reception.images[row], shown)
+    assert not delivery.reception.outage.any()
+    assert delivery.reception.block_errors.sum() == 0
+
+
+def test_the_cliff(photographs):
+    """Nothing arrives past capacity; everything does 2.5 dB above it."""
+    link = Link(
+        digital.build(cbr=1 / 6, codec="webp", adaptation="fixed", modulation="16qam", code_rate=0.5), awgn.build()
+    )
+    limit_db = 10 * math.log10(2**2.0 - 1)
+    sample = Sample(photographs.repeat(8, 1, 1, 1))
+    seeds = [seed_for("cliff", row) for row in range(24)]
+    below = link.deliver(sample, limit_db - 0.3, seeds).reception
+    assert below.outage.all()
+    assert torch.equal(below.blocks, below.block_errors.clamp(min=1))
+    assert bool((below.images == 0.5).all())
+    above = link.deliver(sample, limit_db + 2.5, seeds).reception
+    assert not above.outage.any()
+    assert above.block_errors.sum() == 0
+
+
+def test_adaptive_pictures_are_rarely_lost_and_nearly_at_capacity(photographs):
+    link = Link(digital.build(cbr=1 / 6, codec="webp"), awgn.build())
+    sample = Sample(photographs[:1].expand(100, -1, -1, -1))
+    granted, lost = uses_for(1 / 6, (64, 64)), 0
+    for snr_db in (-2.0, 2.4, 7.1, 12.3, 18.0):
+        delivery = link.deliver(sample, snr_db, [seed_for("adaptive", row) for row in range(100)])
+        lost += int(delivery.reception.outage.sum())
+        mcs = schemes.adaptive().schemes[schemes.best(granted, snr_db)]
+        assert 0.45 < sent_bits(snr_db, mcs) < 1
+    assert lost <= 6  # of 500, when one in a thousand is to be lost: probability of more below 1e-5
+
+
+def test_rate_rises_with_snr_and_falls_with_margin():
+    chosen = [schemes.best(5000, snr_db / 2) for snr_db in range(-30, 80)]
+    assert chosen == sorted(chosen)
+    assert chosen[0] == 0
+    assert chosen[-1] == len(schemes.adaptive().schemes) - 1
+    assert len(schemes.adaptive().schemes) <= header.INDICES
+    images = torch.full((1, 3, 48, 48), 0.3)
+    sent = [
+        digital.build(cbr=1 / 6, codec="webp", margin_db=margin).transmitter.encode(
+            Sample(images), torch.tensor([snr]), Rng([1])
+        )
+        for margin, snr in ((0.0, 7.0), (5.0, 12.0))
+    ]
+    assert torch.equal(sent[0].symbols, sent[1].symbols)
+
+
+@pytest.mark.parametrize("adaptation", [{}, {"adaptation": "fixed", "modulation": "qpsk", "code_rate": 0.4}])
+def test_every_use_is_paid(adaptation):
+    rng = np.random.default_rng(3)
+    for _ in range(15):
+        height, width = (int(side) for side in rng.integers(1, 60, 2))
+        cbr = float(rng.choice([1 / 48, 1 / 16, 1 / 6, 1.0]))
+        system = digital.build(cbr=cbr, codec="webp", **adaptation)
+        images = torch.from_numpy(rng.random((2, 3, height, width), np.float32))
+        snr_db = torch.tensor([1.0, 15.0])
+        payload = system.transmitter.encode(Sample(images), snr_db, Rng([1, 2]))
+        granted, frame = uses_for(cbr, (height, width)), system.transmitter.frame
+        for row in range(2):
+            index = schemes.best(granted, float(snr_db[row])) if not adaptation else 0
+            size = frame.payload_bytes(granted, index)
+            assert int(payload.uses[row]) == (granted if size else 0)
+            assert modem.transport_uses(8 * size, frame.schemes[index]) + frame.header_uses <= granted if size else True
+            assert not payload.symbols[row, int(payload.uses[row]) :].any()
+        assert torch.equal(payload.uses, payload.digital_uses)
+        Link(system, awgn.build()).deliver(Sample(images), snr_db, [1, 2])  # checks energy and pictures
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (5, 3), (200, 2)])
+@pytest.mark.parametrize("cbr", [1 / 16, 0.5, 3.0])
+def test_any_size(size, cbr):
+    images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    delivery = Link(digital.build(cbr=cbr), rayleigh.build(coherence_uses=7)).deliver(Sample(images), 20.0, [1])
+    assert delivery.reception.images.shape == images.shape
+    if delivery.uses.item() == 0:
+        assert delivery.reception.outage.item()
+        assert delivery.reception.blocks.item() == 0
+
+
+@pytest.mark.parametrize("snr_db", [-20.0, -60.0])
+def test_silence_is_an_outage_of_every_block(photographs, snr_db):
+    system = digital.build(cbr=1 / 2, codec="webp", adaptation="fixed", modulation="64qam", code_rate=0.8)
+    reception = Link(system, awgn.build()).deliver(Sample(photographs), snr_db, [1, 2, 3]).reception
+    assert reception.outage.all()
+    assert torch.equal(reception.blocks, torch.full((3,), 4))
+    assert torch.equal(reception.block_errors, reception.blocks)
+
+
+def test_misread_headers_are_outages():
+    images = torch.full((300, 3, 16, 16), 0.3)
+    system = digital.build(cbr=80 / 768, codec="webp")
+    assert any(system.transmitter.frame.payload_bytes(80, index) == 0 for index in range(20))
+    assert schemes.best(80, 30.0) > 20
+    payload = system.transmitter.encode(Sample(images), torch.full((300,), 30.0), Rng(range(300)))
+    received = awgn.build().carry(
+        payload.symbols[:, None], payload.uses[:, None], torch.full((300, 1), -25.0), Rng(range(300))
+    )
+    reception = system.receiver.decode(received.fold(), (16, 16), Rng(range(300)))
+    assert reception.outage.all()
+    assert bool((reception.blocks == 1).all())
+    assert bool((reception.block_errors == 1).all())
+
+
+def test_a_payload_without_a_picture_is_an_outage(photographs, monkeypatch):
+    for file in (b"", b"\x00garbage", b"\x80\x80", None):
+        monkeypatch.setattr(image_file, "fit", lambda *_, file=file: file)
+        system = digital.build(cbr=1 / 6, codec="webp")
+        reception = Link(system, awgn.build()).deliver(Sample(photographs[:1]), 20.0, [1]).reception
+        assert reception.outage.all()
+        assert reception.block_errors.sum() == 0
+        assert bool((reception.images == 0.5).all())
+
+
+def test_trailing_bytes_of_a_file_survive_the_padding(photographs, monkeypatch):
+    seen = []
+    for file in (b"abc\x00\x00", b"abc\x80", b"abc\x80\x00"):
+        monkeypatch.setattr(image_file, "fit", lambda *_, file=file: file)
+        monkeypatch.setattr(
+            image_file, "decode", lambda data, codec, size: seen.append(data) or np.zeros((*size, 3), np.uint8)
+        )
+        system = digital.build(cbr=1 / 6, codec="webp")
+        Link(system, awgn.build()).deliver(Sample(photographs[:1]), 20.0, [1])
+        assert seen.pop() == file
+
+
+def test_a_row_does_not_know_its_batch(photographs):
+    link = Link(digital.build(cbr=1 / 6, codec="webp"), rayleigh.build(coherence_uses=50))
+    snr_db = torch.tensor([4.0, 11.0, 19.0])
+    together = link.deliver(Sample(photographs), snr_db, [1, 2, 3])
+    for row in range(3):
+        alone = link.deliver(Sample(photographs[row : row + 1]), snr_db[row : row + 1], [row + 1])
+        assert torch.equal(alone.reception.images[0], together.reception.images[row])
+        assert alone.reception.outage[0] == together.reception.outage[row]
+
+
+def test_receiver_learns_the_scheme_from_the_air(photographs):
+    payload = digital.build(cbr=1 / 6, codec="webp").transmitter.encode(
+        Sample(photographs), torch.tensor([2.0, 9.0, 20.0]), Rng([1, 2, 3])
+    )
+    received = awgn.build().carry(
+        payload.symbols[:, None], payload.uses[:, None], torch.full((3, 1), 30.0), Rng([4, 5, 6])
+    )
+    receiver = digital.build(cbr=1 / 6, codec="webp", margin_db=6.0).receiver
+    assert not receiver.decode(received.fold(), (64, 64), Rng([1, 2, 3])).outage.any()
+
+
+def test_over_awgn_no_margin_is_best(photographs):
+    settings = [{"margin_db": margin} for margin in (6.0, 0.0, 3.0)]
+    trials = tuning.compare(settings, 1 / 6, "webp", awgn.build(), [4.0, 12.0], list(photographs[:1]), repetitions=4)
+    assert [trial.arguments["margin_db"] for trial in trials] == [0.0, 3.0, 6.0]
+    assert trials[0].outage == 0
+
+
+def test_the_best_fixed_scheme_is_below_capacity(photographs):
+    snr_db = 6.0
+    best, *others = tuning.best_fixed(1 / 6, "webp", awgn.build(), [snr_db], list(photographs[:1]), repetitions=2)
+    chosen = modem.Mcs(digital.MODULATIONS[best.arguments["modulation"]], best.arguments["code_rate"])
+    assert 0.5 < sent_bits(snr_db, chosen) < 1
+    assert best.outage == 0
+    assert others[-1].outage == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"codec": "gif"}, "gif"),
+        ({"adaptation": "fixed"}, "needs modulation"),
+        ({"adaptation": "fixed", "modulation": "8psk", "code_rate": 0.5}, "8psk"),
+        ({"adaptation": "fixed", "modulation": "qpsk", "code_rate": 1.5}, "rate"),
+        ({"adaptation": "fixed", "modulation": "qpsk", "code_rate": 0.5, "margin_db": 1.0}, "margin_db"),
+        ({"modulation": "qpsk"}, "fixed"),
+        ({"adaptation": "often"}, "often"),
+        ({"speed": 11}, "speed"),
+        ({"cbr": -1.0}, "cbr"),
+    ],
+)
+def test_wrong_arguments(arguments, says):
+    build = getattr(digital.build, "__wrapped__", digital.build)  # what users have: no type checks
+    with pytest.raises(UsageError, match=says):
+        build(**({"cbr": 1 / 16} | arguments))
