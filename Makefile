@@ -37,7 +37,7 @@ format: setup ## rewrite files in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: setup ## speed of the LDPC decoder and the channels beside Sionna, in one run
-	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/channels.py --out runs/bench
+	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/air.py
 
 clean: ## remove .venv and caches, never runs/
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -76,9 +76,7 @@ def grids():
 
 
 def estimation():
-    print(
-        "\nSNR that estimates cost, dB (TDL-A 100 ns, 3 m/s): mean of |G|^2 / (N0 + var(H - G)) against perfect knowledge"
-    )
+    print("\ndB of mean SNR that estimates cost (TDL-A 100 ns, 3 m/s), SNR = |G|^2 / (N0 + var(H - G))")
     print("SNR   ls    lmmse   one pilot at the data's SNR (Hassibi and Hochwald)")
     for snr_db in (0.0, 10.0, 20.0):
         sent, snr = qpsk(1500, 1, 312), 10 ** (snr_db / 10)

@@ -183,26 +183,31 @@ def run(out: str | Path, scale: float = 1.0) -> tuple[str, int]:
 
 
 def draw(certificate: Certificate, path: Path) -> None:
-    """Draw bit error rates over their exact curves, and every line's statistic over its limit."""
+    """Draw each channel's bit error rates over their exact curves, and every line's statistic over its limit."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    errors, deviations = figure.subplots(1, 2)
-    curves: dict[str, list[tuple[float, Line]]] = {}
+    panels: dict[str, dict[str, list[tuple[float, Line]]]] = {}
     for line in certificate.lines:
         if line.name.startswith("BER ") and line.name.endswith(" dB"):
-            curve, snr = line.name.removeprefix("BER ").removesuffix(" dB").rsplit(" ", 1)
-            curves.setdefault(curve, []).append((float(snr), line))
-    for index, (curve, points) in enumerate(curves.items()):
-        axis = [point for point, _ in points]
-        colour = f"C{index % 10}"
-        errors.semilogy(axis, [line.expected for _, line in points], color=colour, linewidth=0.8)
-        errors.semilogy(axis, [line.measured or math.nan for _, line in points], ".", color=colour, label=curve)
-    errors.set(xlabel="SNR in dB", ylabel="bit error rate", ylim=(1e-6, 1), title="measured (dots), exact (lines)")
-    errors.legend(fontsize=4, ncols=3)
-    shares = [line.statistic / line.limit for line in certificate.lines]
-    deviations.plot(shares, ".", markersize=4)
+            channel, order, snr = line.name.removeprefix("BER ").removesuffix(" dB").rsplit(" ", 2)
+            panels.setdefault(channel, {}).setdefault(order, []).append((float(snr), line))
+    columns = 3
+    rows = -(-(len(panels) + 1) // columns)
+    figure = Figure(figsize=(11, 3 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axis, (channel, curves) in zip(axes, panels.items(), strict=False):
+        for index, (order, points) in enumerate(curves.items()):
+            at = [snr for snr, _ in points]
+            axis.semilogy(at, [line.expected for _, line in points], color=f"C{index}", linewidth=0.8)
+            axis.semilogy(at, [line.measured or math.nan for _, line in points], ".", color=f"C{index}", label=order)
+        axis.set(title=channel, xlabel="SNR in dB", ylabel="bit error rate", ylim=(1e-6, 1))
+        axis.legend(fontsize=7, title="dots measured, lines exact", title_fontsize=7)
+    shares = [line.statistic / line.limit if line.limit else 0.0 for line in certificate.lines]
+    last = axes[len(panels)]
+    last.plot(shares, ".", markersize=4)
     for edge in (-1, 1):
-        deviations.axhline(edge, color="grey", linestyle="--")
-    deviations.set(xlabel="line", ylabel="statistic / limit", title="1 is the limit of each line")
-    figure.savefig(path, dpi=150)
+        last.axhline(edge, color="grey", linestyle="--")
+    last.set(title=f"all {len(shares)} lines", xlabel="line", ylabel="statistic / limit", ylim=(-1.5, 1.5))
+    for axis in axes[len(panels) + 1 :]:
+        axis.remove()
+    figure.savefig(path, dpi=120)

@@ -153,7 +153,7 @@ def test_the_threads_of_the_caller_are_given_back(scenario_data, tmp_path):
 
 
 def test_users_may_stand_at_different_distances(tmp_path):
-    """Two users of a broadcast 12 dB apart: one row each at its own SNR, and the analogue picture serves each as it can."""
+    """Two users of a broadcast 12 dB apart: one row each at its own SNR; a wave serves each as it can."""
     scenario = scenario_from(
         {
             "systems": ["analog"],
