@@ -71,6 +71,10 @@ class Received:
     mixture_noise_var: Float[Tensor, " batch"] | None = None
     papr_db: Float[Tensor, "*rows"] | None = None
 
+    def heard(self) -> Received:
+        """What a receiver is given: what only the sender knows, its energy and its peaks, stays behind."""
+        return replace(self, energy=torch.zeros_like(self.energy), papr_db=None)
+
     def fold(self) -> Received:
         """[batch, users, ...] -> [rows, ...]; what only joint decoders may see (the mixture) stays behind."""
         return Received(

@@ -131,6 +131,7 @@ def _box_muller(drawn: np.ndarray, words: np.ndarray, variance: np.ndarray) -> N
     radius += 1
     radius *= np.float32(2**-31)
     np.log(radius, out=radius)
+    np.minimum(radius, np.float32(-(2**-26)), out=radius)  # float32 rounds u to 1 now and then: no fade is exactly zero
     radius *= -variance
     np.sqrt(radius, out=radius)
     phase = halves[..., 1::2] * np.float32(math.pi * 2**-31)

@@ -98,9 +98,12 @@ def _results(out: Path, x: str | None = None, chosen: Sequence[str] = (), suffix
     for metric in chosen or table.metrics(rows):
         print(f"\n{metric}, mean and 95 % interval\n{table.as_text(rows, metric)}")
     summary = out / "summary.csv"
-    summary.write_text(table.as_csv(rows), encoding="utf-8")
-    figure = plot.figure(rows, out, x, chosen, suffix)
-    strip = plot.strip(rows, out, suffix)
+    try:
+        summary.write_text(table.as_csv(rows), encoding="utf-8")
+        figure = plot.figure(rows, out, x, chosen, suffix)
+        strip = plot.strip(rows, out, suffix)
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error.strerror or error}; the rows are kept") from None
     print("\n" + "\n".join(str(path) for path in (summary, figure, strip)))
 
 
@@ -167,7 +170,10 @@ def _certify(options: argparse.Namespace) -> int:
     """Measure every channel and the modem against theory."""
     from channels import certificate
 
-    text, status = certificate.run(options.out, options.scale)
+    try:
+        text, status = certificate.run(options.out, options.scale)
+    except OSError as error:
+        raise UsageError(f"cannot write to {options.out}: {error.strerror or error}; choose another --out") from None
     print(f"{text}\n\n{Path(options.out, 'certificate.json')}\n{Path(options.out, 'certificate.png')}")
     return status
 

@@ -14,7 +14,7 @@ from semcom.discover import Entry, nearest
 from semcom.scenario import Axis, Images, Scenario, Variant
 
 _REQUIRED = ("systems", "channel", "medium_cbr", "sweep", "images", "metrics")
-_OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads")
+_OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads", "symbol_rate_hz")
 _GRANTED = "cbr"  # the one argument of a system's build that nobody writes: it follows from medium_cbr
 
 Place = tuple[str | int, ...]
@@ -50,6 +50,7 @@ def check(document: Document, overrides: Sequence[str] = ()) -> Scenario:
         seed=_scalar(document, "seed", int, 0),
         batch=_scalar(document, "batch", int, 8, least=1),
         threads=_scalar(document, "threads", int, 1, least=1),
+        symbol_rate_hz=_symbol_rate(document) if "symbol_rate_hz" in top else None,
     )
 
 
@@ -157,6 +158,13 @@ def _users(document: Document) -> tuple[int, ...]:
         document, ("sweep", "users"), lambda value: value >= 1 and value.is_integer(), "a whole number, 1 or more"
     )
     return tuple(int(number) for number in numbers)
+
+
+def _symbol_rate(document: Document) -> float:
+    rates = _numbers(document, ("symbol_rate_hz",), lambda value: value > 0, "a number above 0")
+    if len(rates) > 1:
+        raise UsageError(f"{document.place('symbol_rate_hz')}: symbol_rate_hz must be one number, not {len(rates)}")
+    return rates[0]
 
 
 def _images(document: Document) -> Images:

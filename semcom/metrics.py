@@ -218,6 +218,7 @@ def _medium_cbr(delivery: Delivery) -> Rows:
 
 
 def _energy(delivery: Delivery) -> Rows:
+    """Energy sent, pilots and repeats included, in energies of one symbol."""
     return delivery.energy
 
 

@@ -82,6 +82,7 @@ class Point:
         user_snr_offsets_db: dB on top of `snr_db` for each user, repeated over the users.
         repetition: from 0.
         settings: value of each swept argument that applies, by its dotted name.
+        symbol_rate_hz: uses of the medium in a second, for the column `airtime_s`, or None.
     """
 
     system: Variant
@@ -97,6 +98,7 @@ class Point:
     seed: int
     batch: int
     threads: int
+    symbol_rate_hz: float | None = None
 
     def user_snr_db(self, user: int) -> float:
         """The SNR of one of the users."""
@@ -110,7 +112,8 @@ class Point:
             for variant in (self.system, self.channel)
             if variant.name.endswith(".py")
         ]
-        text = json.dumps([asdict(self), own_files], sort_keys=True)
+        fields = {name: value for name, value in asdict(self).items() if (name, value) != ("symbol_rate_hz", None)}
+        text = json.dumps([fields, own_files], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -141,6 +144,7 @@ class Scenario:
         seed: of all draws.
         batch: rows that are sent together; part of the scenario because sums depend on it in their last bits.
         threads: of torch in each worker, for the same reason.
+        symbol_rate_hz: uses of the medium in a second; with it rows have a column `airtime_s`.
     """
 
     title: str
@@ -157,6 +161,7 @@ class Scenario:
     seed: int
     batch: int
     threads: int
+    symbol_rate_hz: float | None = None
 
     def points(self) -> list[Point]:
         """All points, in an order that never changes; systems alternate, so that partial results compare."""
@@ -175,6 +180,7 @@ class Scenario:
                 seed=self.seed,
                 batch=self.batch,
                 threads=self.threads,
+                symbol_rate_hz=self.symbol_rate_hz,
             )
             for repetition in range(self.repetitions)
             for channel in self.channels
@@ -231,8 +237,8 @@ def scenario_from(data: Mapping[str, Any], overrides: Sequence[str] = (), name: 
 def variant(kind: discover.Kind, name: str, overrides: Sequence[str] = ()) -> Variant:
     """A system or channel outside of any scenario.
 
-    >>> variant("channel", "rician", ["rician.k_factor_db=3"]).arguments
-    (('coherence_uses', None), ('k_factor_db', 3.0))
+    >>> dict(variant("channel", "rician", ["rician.k_factor_db=3"]).arguments)["k_factor_db"]
+    3.0
     """
     from semcom._scenario_file import check_variant
 
@@ -263,5 +269,5 @@ def to_yaml(scenario: Scenario) -> str:
         "seed": scenario.seed,
         "batch": scenario.batch,
         "threads": scenario.threads,
-    }
+    } | ({} if scenario.symbol_rate_hz is None else {"symbol_rate_hz": scenario.symbol_rate_hz})
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)

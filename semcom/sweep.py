@@ -235,6 +235,8 @@ def _measures(point: Point, delivery: Delivery) -> dict[str, list[Any]]:
             columns[f"{name}.numerator"], columns[f"{name}.denominator"] = (part.tolist() for part in values)
         else:
             columns[name] = values.tolist()
+    if point.symbol_rate_hz is not None:
+        columns["airtime_s"] = (delivery.medium_uses.double() / point.symbol_rate_hz).tolist()
     return columns
 
 
@@ -250,7 +252,10 @@ def _part(point: Point, columns: dict[str, list[Any]], pictures: dict[str, bytes
     fields = []
     for name, values in columns.items():
         metric = METRICS.get(name.removesuffix(".numerator").removesuffix(".denominator"))
-        about = {} if metric is None else {"unit": metric.unit, "higher_is_better": str(metric.higher_is_better)}
+        if name == "airtime_s":
+            about = {"unit": "s", "higher_is_better": "False"}
+        else:
+            about = {} if metric is None else {"unit": metric.unit, "higher_is_better": str(metric.higher_is_better)}
         fields.append(pyarrow.field(name, pyarrow.infer_type(values), metadata=about))
     return Part(pyarrow.table(columns, schema=pyarrow.schema(fields)), seconds, pictures)
 

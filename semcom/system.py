@@ -123,6 +123,7 @@ class System:
         receiver: symbols to picture.
         agreement: in words, what the receiver knows without being told over the air.
         joint_users: the receiver decodes all users of a medium together.
+        repeats: the receiver may need, and is then charged, fewer uses than were sent.
         weights: names of its trained weights with the first 8 hex digits of their hashes; "" when nothing is trained.
     """
 
@@ -132,6 +133,7 @@ class System:
     receiver: Receiver
     agreement: str
     joint_users: bool = False
+    repeats: bool = False
     weights: str = ""
 
 

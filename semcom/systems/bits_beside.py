@@ -89,7 +89,6 @@ class BesideReceiver(Receiver):
             symbols=received.symbols[:, first:],
             noise_var=received.noise_var[:, first:],
             uses=received.uses - first,
-            energy=received.energy - first,
             gains=received.gains[..., first:],
         )
         picture = pictures.system(size).receiver.decode(rest, size, rng)

@@ -12,8 +12,8 @@ from channels._rng import Rng
 from semcom.codecs import image_file
 from semcom.images import to_bytes
 from semcom.system import Payload, Receiver, Reception, Sample, Transmitter, uses_for
-from semcom.systems._interleaver import interleaver
-from semcom.systems.digital import header, schemes
+from semcom.systems.digital import harq, header, schemes
+from semcom.systems.digital.harq import Rounds
 from semcom.systems.digital.schemes import Frame
 
 _END = b"\x80"  # ends the file; zeros fill the payload
@@ -27,43 +27,44 @@ class DigitalTransmitter(Transmitter):
         codec: of the image file.
         speed: of the AVIF encoder.
         frame: the schemes that it may use.
+        rounds: of its grant.
         margin_db: subtracted from the average SNR before a scheme is chosen.
     """
 
-    def __init__(self, cbr: float, codec: str, speed: int, frame: Frame, margin_db: float) -> None:
+    def __init__(self, cbr: float, codec: str, speed: int, frame: Frame, rounds: Rounds, margin_db: float) -> None:
         self.cbr = cbr
         self.codec = codec
         self.speed = speed
         self.frame = frame
+        self.rounds = rounds
         self.margin_db = margin_db
 
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
         granted = uses_for(self.cbr, sample.size)
-        indices = torch.tensor([self._scheme(granted, snr) for snr in snr_db.tolist()])
+        first = self.rounds.first(granted)
+        indices = torch.tensor([self._scheme(first, snr) for snr in snr_db.tolist()])
         symbols = torch.zeros(len(indices), granted, dtype=torch.complex64)
         uses = torch.zeros(len(indices), dtype=torch.int64)
         for index in indices.unique().tolist():
             rows = (indices == index).nonzero().flatten()
-            if size := self.frame.payload_bytes(granted, index):
+            if size := self.frame.payload_bytes(first, index):
                 payloads = [self._payload(sample.images[row], size) for row in rows.tolist()]
-                symbols[rows] = self._on_air(torch.stack(payloads), index, granted)
-                uses[rows] = granted
+                uses[rows] = self.rounds.spent(granted)
+                symbols[rows[:, None], self.rounds.order(granted)] = self._coded(torch.stack(payloads), index, granted)
         return Payload(symbols, uses, digital_uses=uses)
 
-    def _scheme(self, granted: int, snr_db: float) -> int:
-        return schemes.best(granted, snr_db - self.margin_db) if len(self.frame.schemes) > 1 else 0
+    def _scheme(self, first: int, snr_db: float) -> int:
+        return schemes.best(first, snr_db - self.margin_db) if len(self.frame.schemes) > 1 else 0
 
     def _payload(self, picture: Float[Tensor, "3 h w"], size: int) -> Tensor:
         file = image_file.fit(to_bytes(picture), self.codec, size - len(_END), self.speed) or b""
         return modem.bytes_to_bits((file + _END).ljust(size, b"\0"))
 
-    def _on_air(self, payloads: Tensor, index: int, granted: int) -> Complex[Tensor, "rows uses"]:
-        data = modem.encode(payloads, self.frame.schemes[index], granted - self.frame.header_uses)
-        if self.frame.header_uses:
-            data = torch.cat([header.encode(torch.full((len(data),), index)), data], 1)
-        symbols = torch.empty_like(data)
-        symbols[:, interleaver(granted)] = data
-        return symbols
+    def _coded(self, payloads: Tensor, index: int, granted: int) -> Complex[Tensor, "rows uses"]:
+        data = harq.encode(payloads, self.frame.schemes[index], self.rounds.share(granted), self.rounds.versions)
+        if not self.frame.header_uses:
+            return data
+        return torch.cat([header.encode(torch.full((len(data),), index)), data], 1)
 
 
 class DigitalReceiver(Receiver):
@@ -73,35 +74,40 @@ class DigitalReceiver(Receiver):
         cbr: complex channel uses per real number of the picture.
         codec: of the image file.
         frame: the schemes that the transmitter may use.
+        rounds: of its grant; those that were not needed are not charged.
     """
 
-    def __init__(self, cbr: float, codec: str, frame: Frame) -> None:
+    def __init__(self, cbr: float, codec: str, frame: Frame, rounds: Rounds) -> None:
         self.cbr = cbr
         self.codec = codec
         self.frame = frame
+        self.rounds = rounds
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
         rows, granted = len(received.symbols), uses_for(self.cbr, size)
         images = torch.full((rows, 3, *size), 0.5)
         outage = torch.ones(rows, dtype=torch.bool)
         blocks, block_errors = torch.zeros(2, rows, dtype=torch.int64)
+        charged = received.uses.cpu().clone()
         heard = received.uses.cpu().nonzero().flatten()
-        order = interleaver(granted)
+        first, order = self.rounds.first(granted), self.rounds.order(granted)
         symbols, noise_var = received.symbols.cpu()[heard][:, order], received.noise_var.cpu()[heard][:, order]
         indices = self._schemes(symbols, noise_var)
         for index in indices.unique().tolist():
             part = indices == index
-            if not self.frame.payload_bytes(granted, index):  # only a misread header says so
+            size_bytes = self.frame.payload_bytes(first, index)
+            if not size_bytes:  # only a misread header says so
                 blocks[heard[part]] = block_errors[heard[part]] = 1
                 continue
-            found = self._payloads(symbols[part], noise_var[part], index)
+            found = self._payloads(symbols[part], noise_var[part], index, size_bytes)
+            charged[heard[part]] -= (len(self.rounds.versions) - found.rounds) * self.rounds.share(granted)
             for row, bits, ok, block_ok in zip(heard[part].tolist(), found.bits, found.ok, found.block_ok, strict=True):
                 # All zeros are a code word, and what a decoder makes of silence; a payload has its end mark.
                 blocks[row], block_errors[row] = len(block_ok), int((~(block_ok & bool(bits.any()))).sum())
                 picture = self._picture(bits, size) if ok else None
                 if picture is not None:
                     images[row], outage[row] = picture, False
-        return Reception(images, received.uses, outage, blocks, block_errors)
+        return Reception(images, charged, outage, blocks, block_errors)
 
     def _schemes(self, symbols: Tensor, noise_var: Tensor) -> Int[Tensor, " rows"]:
         """The index that each row's header says."""
@@ -110,10 +116,10 @@ class DigitalReceiver(Receiver):
             return torch.zeros(len(symbols), dtype=torch.int64)
         return header.decode(symbols[:, part], noise_var[:, part], len(self.frame.schemes))
 
-    def _payloads(self, symbols: Tensor, noise_var: Tensor, index: int) -> modem.Decoded:
-        part = slice(self.frame.header_uses, None)
-        info_bits = 8 * self.frame.payload_bytes(symbols.shape[1], index)
-        return modem.decode(symbols[:, part], noise_var[:, part], self.frame.schemes[index], info_bits)
+    def _payloads(self, symbols: Tensor, noise_var: Tensor, index: int, size_bytes: int) -> harq.Combined:
+        data = slice(self.frame.header_uses, None)
+        scheme = self.frame.schemes[index]
+        return harq.decode(symbols[:, data], noise_var[:, data], scheme, 8 * size_bytes, self.rounds.versions)
 
     def _picture(self, bits: Tensor, size: tuple[int, int]) -> Float[Tensor, "3 h w"] | None:
         """The picture of a payload; None if it holds none, which a CRC that is met by chance can bring about."""
