@@ -125,13 +125,20 @@ def _send(options: argparse.Namespace) -> None:
         name="semcom send",
     )
 
+    points = scenario.points()
+    if len(points) != 1 or any(setting.startswith("sweep.") for setting in options.set):
+        raise UsageError("send sends one picture once: give --snr and --users, and sweep with semcom run")
+    if options.out and Path(options.out).suffix.lower() not in ("", ".png"):
+        raise UsageError(f"the received picture is written as PNG; name it {Path(options.out).with_suffix('.png')}")
+
     from semcom import sweep
     from semcom.images import Picture, open_image, save_png, to_tensor
     from semcom.metrics import METRICS, measure
 
     picture = Picture(Path(options.picture).name, to_tensor(open_image(options.picture)))
-    delivery = sweep.send(scenario.points()[0], picture)
+    delivery = sweep.send(points[0], picture)
     height, width = delivery.sample.size
+    print(f"sent             {points[0]}")
     print(f"picture          {picture.name}, {width}x{height} pixels")
     print(f"channel uses     {int(delivery.uses[0])}")
     for name in ("cbr", "medium_cbr", "energy", "snr_realised_db", *scenario.metrics):

@@ -37,7 +37,9 @@ def check(document: Document, overrides: Sequence[str] = ()) -> Scenario:
         title=_scalar(document, "title", str, Path(document.name).stem),
         systems=systems,
         channels=channels,
-        medium_cbr=_distinct(document, ("medium_cbr",), lambda value: value > 0, "a number above 0"),
+        medium_cbr=_distinct(
+            document, ("medium_cbr",), lambda value: 0 < value <= 100, "a number above 0, at most 100"
+        ),
         snr_db=_distinct(document, ("sweep", "snr_db"), math.isfinite, "a finite number of dB"),
         users=_users(document) if "users" in sweep else (1,),
         user_snr_offsets_db=_numbers(document, ("user_snr_offsets_db",), math.isfinite, "a finite number of dB")

@@ -102,11 +102,18 @@ def test_a_pipe_that_closes_early_is_no_error():
     assert (done.stdout, done.stderr) == ("systems\n", "")
 
 
+def _hears_interrupts():
+    """A test run in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_says_how_to_go_on(scenario_data, write_scenario, tmp_path):
     scenario_data |= {"repetitions": 500}
     out = tmp_path / "out"
     command = [*COMMAND, "run", str(write_scenario(scenario_data)), "--out", str(out), "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=_hears_interrupts
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob("rows/*.parquet")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -230,3 +237,12 @@ def test_a_point_that_breaks_names_itself_and_exits_with_1(capsys, scenario_data
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/full")
 def test_a_full_disk_under_the_received_picture_is_one_line(capsys, photo):
     assert "cannot write /dev/full" in refused(capsys, *send(photo, "--out", "/dev/full"))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"), [(["--set", "sweep.snr_db=[1,2]"], "--snr"), (["--out", "received.jpg"], "received.png")]
+)
+def test_send_sends_one_picture_once_and_writes_png(more, words, capsys):
+    status = main(["send", "photo.jpg", "--system", "analog", "--snr", "6", *more])
+    assert status == 2
+    assert words in capsys.readouterr().err

@@ -137,7 +137,7 @@ WRONG = {
     "zero users": ("[1, 2]", "[0]", 8, "users must be a whole number, 1 or more, not 0"),
     "negative users": ("[1, 2]", "[2, -1]", 8, "users must be a whole number, 1 or more, not -1"),
     "half a user": ("[1, 2]", "[1.5]", 8, "users must be a whole number, 1 or more, not 1.5"),
-    "no budget": ("0.125", "0", 5, "medium_cbr must be a number above 0, not 0"),
+    "no budget": ("0.125", "0", 5, "medium_cbr must be a number above 0, at most 100, not 0"),
     "a system twice": ("channel:", f"  - {{name: {TOY}, label: toy}}\nchannel:", 4, "'toy' stands twice"),
     "no name": (f"name: {TOY}, ", "", 3, "a system needs a name"),
     "key twice": ("metrics:", "sweep: 1\nmetrics:", 10, "'sweep' stands twice"),
