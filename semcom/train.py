@@ -178,6 +178,8 @@ class Run:
         self.settings, self.folder, self.step = settings, folder, 0
         with weights.seeded(seed_for(settings.seed, "initialise")):
             self.task = _task(settings)
+        if settings.start:
+            weights.restore(self.task.network, weights.load(settings.start))
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.task.network.to(self.device).to(memory_format=torch.channels_last)
         self.task.helpers.to(self.device)

@@ -21,6 +21,7 @@ class Settings:
     Args:
         system: a folder of semcom/systems that has a training.py.
         build: arguments of its `training` function.
+        start: weights that the network starts from, by the names of `semcom.weights.rebuild`; empty for fresh ones.
         channels: {"name": ..., arguments of its build}; one is drawn at every step, validation takes the first.
         snr_db: least and greatest SNR; drawn for each row, uniform in dB.
         data, validation: sources of `semcom.images`; of the second, the first `validation_count` pictures.
@@ -33,6 +34,7 @@ class Settings:
 
     system: str
     build: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
     channels: Sequence[Mapping[str, Any]] = ({"name": "awgn"},)
     snr_db: Sequence[float] = (0.0, 20.0)
     data: Sequence[str] = ("photos",)
@@ -69,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run in the folder, with its settings")
     parser.add_argument("--export", type=Path, metavar="FILE", help="only write the weights of the newest checkpoint")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="argument of its training")
+    parser.add_argument("--start", metavar="WEIGHTS", help="weights to start from; default fresh ones")
     parser.add_argument(
         "--channel", action="append", metavar="NAME[:KEY=VALUE,...]", help="repeat for several; default awgn"
     )

@@ -71,13 +71,24 @@ def rebuild(name: str, system: str, make: Callable[..., Network]) -> tuple[Netwo
             network = make(**loaded.configuration)
     except TypeError as error:
         raise UsageError(f"weights {name!r} are of another version of {system}: {error}") from None
+    restore(network, loaded)
+    return network.eval(), loaded.id
+
+
+def restore(network: nn.Module, loaded: Weights) -> None:
+    """Put loaded weights into a network.
+
+    Raises:
+        UsageError: they are of another network.
+    """
     wanted = {key: value.shape for key, value in network.state_dict().items()}
     found = {key: value.shape for key, value in loaded.tensors.items()}
     if wanted != found:
         odd = min(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-        raise UsageError(f"weights {name!r} are of another network than this {system}: {odd} does not fit")
+        raise UsageError(
+            f"weights {loaded.name!r}, of {loaded.system}, are of another network than this: {odd} does not fit"
+        )
     network.load_state_dict(loaded.tensors)
-    return network.eval(), loaded.id
 
 
 def save(

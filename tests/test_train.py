@@ -50,7 +50,7 @@ def one_phase(losses):
 
 def test_a_few_steps_lower_the_loss(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "_WARM_UP", 5)
-    fixed = {"build": {"fixed_rate": True}, "snr_db": (10.0, 10.0)}  # else the loss is that of another task every step
+    fixed = {"build": {"share_at_cbr": 1.0}, "snr_db": (10.0, 10.0)}  # else the loss is that of another task every step
     trained = train.Run(replace(DEEPJSCC, steps=1000, rows=3, crop=32, **fixed), tmp_path)
     sample = Crops(("photos",), 3, 32, 1.0, seed=0).sample(0)
     losses = [trained.advance(sample)["log_mse"] for _ in range(20)]
@@ -77,6 +77,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, pictures):
     for name, value in whole.tensors.items():
         assert torch.equal(value, resumed.tensors[name]), name
     assert whole.provenance == resumed.provenance
+
+
+def test_a_run_starts_from_the_weights_it_is_given_and_refuses_those_of_another_network(tmp_path, monkeypatch):
+    settings = toy(monkeypatch, lambda: train.Task(Scale(), (), None, {}))
+    given, other = tmp_path / "given.safetensors", tmp_path / "other.safetensors"
+    weights.save(given, Scale(0.25), "toy", {}, {})
+    weights.save(other, nn.Linear(1, 1), "toy", {}, {})
+    assert train.Run(replace(settings, start=str(given)), tmp_path).task.network.value.item() == 0.25
+    with pytest.raises(UsageError, match="'other', of toy, are of another network"):
+        train.Run(replace(settings, start=str(other)), tmp_path)
 
 
 def test_a_folder_with_a_run_is_not_overwritten_and_one_without_not_resumed(tmp_path):
@@ -232,7 +242,7 @@ def test_unknown_names_are_refused(tmp_path):
         DEEPJSCC,
         Settings(
             "deepjscc",
-            build={"cbr": 0.05, "fixed_rate": True},
+            build={"cbr": 0.05, "share_at_cbr": 1.0},
             channels=(
                 {"name": "awgn"},
                 {"name": "rayleigh", "coherence_uses": 64},

@@ -19,16 +19,16 @@ from semcom.train import Phase, Send, Task
 _TILES = (1, 4, 16)  # crops side by side in a row: its power is shared among them as among the parts of a large picture
 
 
-def training(cbr: float = 1 / 16, fixed_rate: bool = False) -> Task:
-    """Train one network for all rates up to 1/8 (`fixed_rate`: for `cbr` alone); validate at `cbr`.
+def training(cbr: float = 1 / 16, share_at_cbr: float = 0.5) -> Task:
+    """Train one network for all rates up to 1/8; validate at `cbr`.
 
-    Half of the steps are at `cbr`, the others log-uniform between 1/96 and 1/8.
+    A `share_at_cbr` of the steps is at `cbr`, the others are at rates log-uniform between 1/96 and 1/8.
     """
     network = DeepJscc()
 
     def losses(sample: Sample, snr_db: Float[Tensor, " rows"], send: Send, rng: Rng) -> dict[str, Tensor]:
         chosen, share, tiles = rng[:1].derive("rate").uniform(3)[0].tolist()
-        rate = cbr if fixed_rate or chosen < 0.5 else 1 / 96 * 12**share
+        rate = cbr if chosen < share_at_cbr else 1 / 96 * 12**share
         tiled = math.gcd(_TILES[int(tiles * len(_TILES))], len(snr_db))
         received = _through(network, sample.images, snr_db, send, rate, tiled)
         squared = (received - sample.images).square().mean((1, 2, 3)).view(-1, tiled).mean(1)
