@@ -19,7 +19,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
 	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev; \
 	else \
-	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet 'pip==26.3' && \
 	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev; \
 	fi
 	@touch $@
