@@ -4,15 +4,17 @@ A digital transmitter calls `encode`, its receiver `decode`; `transport_uses` an
 `choose` picks a modulation and coding scheme for an SNR.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from channels import _crc, ldpc
 from channels import _ldpc_rate as rate
-from channels import ldpc
 from channels._errors import UsageError
 from channels._mcs import NR_TABLE_2, Waterfall, choose, waterfalls
 from channels._qam import demap, map_bits
@@ -52,7 +54,7 @@ class Decoded:
 
     bits: payload, uint8 [..., info_bits], right where `ok`.
     ok: transport CRC (and every block's) met, bool [...].
-    block_ok: CRC of each code block met, bool [..., blocks].
+    block_ok: CRC of each code block met, by a word that the LLRs speak for, bool [..., blocks].
     iterations: sweeps each block took, int64 [..., blocks].
     soft: hand it to the `decode` of a retransmission.
     """
@@ -132,9 +134,13 @@ def decode(
     soft: SoftBits | None = None,
     method: Literal["exact", "max_log"] = "exact",
     decoder: ldpc.DecoderName = "layered",
-    iterations: int = 20,
+    iterations: int = ldpc.ITERATIONS,
 ) -> Decoded:
     """Turn received symbols back into payloads, all code blocks of all rows in one call of the decoder.
+
+    Zeros are a code word with a valid CRC, and what a decoder makes of silence. A block of zeros therefore counts as
+    decoded only if the LLRs hold as many bits of evidence for it as its CRC has: sum log2(2 / (1 + e^-LLR)) >= L. Noise
+    alone reaches that with probability 2^-L at most, as it meets the CRC of any other word.
 
     Args:
         symbols: unbiased received symbols, complex64 [..., uses].
@@ -175,13 +181,34 @@ def decode(
     found = ldpc.decode(buffer, plan.code, plan.code.rows_needed(last), iterations, decoder)
     blocks = found.bits.reshape(-1, plan.blocks, plan.code.info_bits).cpu().numpy()
     payload, ok, block_ok = (torch.from_numpy(part).to(symbols.device) for part in plan.join(blocks))
+    check_bits = _crc.crc_bits("24B" if plan.blocks > 1 else plan.transport_crc)
+    heard = _heard(found.bits.to(buffer.device), buffer, check_bits).reshape(-1, plan.blocks).to(symbols.device)
     return Decoded(
         payload.reshape(*shape, info_bits),
-        ok.reshape(shape),
-        block_ok.reshape(*shape, plan.blocks),
+        (ok & heard.all(1)).reshape(shape),
+        (block_ok & heard).reshape(*shape, plan.blocks),
         found.iterations.reshape(*shape, plan.blocks),
         SoftBits(buffer, last),
     )
+
+
+def _heard(bits: Tensor, llr: Tensor, evidence_bits: int) -> Tensor:
+    """Blocks that are not zeros made of nothing, bool [blocks].
+
+    The likelihood ratio of the zero word to coin flips, prod 2 / (1 + e^-LLR), has mean 1 under noise alone, whose LLRs
+    are symmetric; so it exceeds 2^L with probability 2^-L at most (Markov's inequality). For a word that was sent there
+    are as many bits of evidence as information bits, or it could not be told from the others.
+
+    Args:
+        bits: decoded information bits, uint8 [blocks, info_bits].
+        llr: of the circular buffers, float32 [blocks, buffer_bits].
+        evidence_bits: L.
+    """
+    heard = torch.ones(len(bits), dtype=torch.bool, device=bits.device)
+    zeros = (bits == 0).all(1)
+    evidence = (1 - functional.softplus(-llr[zeros].double()) / math.log(2)).sum(1)
+    heard[zeros] = evidence >= evidence_bits
+    return heard
 
 
 def _plan(info_bits: int, mcs: Mcs, uses: int, rv: int) -> Segmentation:

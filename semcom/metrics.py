@@ -187,6 +187,22 @@ def _wrong_bits(delivery: Delivery) -> Bool[Tensor, "rows bits"] | None:
     return None if sent is None or recovered is None else sent != recovered
 
 
+def _ber(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Wrong bits after channel decoding, of the header and payload bits sent; 0 of 0 for systems that send no bits.
+
+    Bits are compared place by place as they were before channel coding, CRCs left out, with the decoder's last hard
+    decisions: a met CRC is not asked for. A bit on which the receiver has no decision, because it misread the header,
+    is wrong. A row's truth and decisions are 0 or 1, and 2 past its own bits. Rows in which every CRC is met have 0.
+    """
+    sent, decided = delivery.truth.get("bits"), delivery.reception.bits
+    if sent is None or decided is None:
+        return _nothing(delivery)
+    width = sent.shape[1]
+    found = functional.pad(decided[:, :width], (0, max(0, width - decided.shape[1])), value=2)
+    counted = sent <= 1
+    return ((found != sent) & counted).sum(1), counted.sum(1)
+
+
 def _bler(delivery: Delivery) -> tuple[Rows, Rows]:
     """Code blocks that failed their CRC, of the blocks sent; 0 of 0 for a system without code blocks."""
     blocks, errors = delivery.reception.blocks, delivery.reception.block_errors
@@ -217,14 +233,19 @@ def _medium_cbr(delivery: Delivery) -> Rows:
     return delivery.medium_uses.double() / delivery.sample.images[0].numel()
 
 
-def _energy(delivery: Delivery) -> Rows:
-    """Energy sent, pilots and repeats included, in energies of one symbol."""
-    return delivery.energy
+def _energy(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Energy sent, pilots and repeats included, in energies of one symbol; 0 of 0 for a bound, which sends nothing."""
+    if delivery.energy is None:
+        return _nothing(delivery)
+    return delivery.energy, torch.ones_like(delivery.uses)
 
 
-def _snr_realised_db(delivery: Delivery) -> Rows:
-    """The SNR that this row's draws came to; -inf for a row that sent nothing."""
-    return torch.where(delivery.uses > 0, delivery.snr_realised_db, -torch.inf)
+def _snr_realised_db(delivery: Delivery) -> tuple[Rows, Rows]:
+    """The SNR that this row's draws came to; 0 of 0 for a row that sent nothing, and for a bound."""
+    if delivery.snr_realised_db is None:
+        return _nothing(delivery)
+    sent = delivery.uses > 0
+    return torch.where(sent, delivery.snr_realised_db, 0), sent.long()
 
 
 METRICS: dict[str, Metric] = {
@@ -232,6 +253,7 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric(_ssim, "", True),
     "ms_ssim": Metric(_ms_ssim, "", True),
     "ms_ssim_db": Metric(_ms_ssim_db, "dB", True),
+    "ber": Metric(_ber, "", False),
     "payload_ber": Metric(_payload_ber, "", False),
     "payload_ok": Metric(_payload_ok, "", True),
     "payload_bits": Metric(_payload_bits, "bits", True),

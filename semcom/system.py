@@ -65,6 +65,8 @@ class Reception:
         uses_charged: int64 [rows], channel uses that were needed (fewer than sent when repeats were not).
         outage: bool [rows], the receiver knows that it could not decode; None when it cannot know.
         blocks: int64 [rows], code blocks sent, and `block_errors` of them failed their CRC; None without code blocks.
+        bits: uint8 [rows, bits], what each bit sent was taken for, CRC met or not, and 2 past a row's bits; to compare
+            with the transmitter's `truth["bits"]`. None for a system that sends no bits.
         message: uint8 [rows, bits], the recovered message; None when there is none.
         labels: int64 [rows, h, w], the recovered classes; None when there are none.
         candidates: float32 [rows, candidates, 3, h, w], what a receiver that selects had to choose from.
@@ -77,6 +79,7 @@ class Reception:
     outage: Bool[Tensor, " rows"] | None = None
     blocks: Int[Tensor, " rows"] | None = None
     block_errors: Int[Tensor, " rows"] | None = None
+    bits: UInt8[Tensor, "rows sent_bits"] | None = None
     message: UInt8[Tensor, "rows bits"] | None = None
     labels: Int[Tensor, "rows h w"] | None = None
     candidates: Float[Tensor, "rows candidates 3 h w"] | None = None

@@ -158,13 +158,13 @@ def test_quality_rises_gracefully_from_minus_5_db():
     assert (steps < 6).all()
 
 
-@pytest.mark.parametrize("snr_db", [-15.0, -30.0, -60.0])
+@pytest.mark.parametrize("snr_db", [-15.0, -30.0, -33.0, -36.0, -40.0, -60.0, -100.0])
 def test_header_that_cannot_be_read_is_an_outage_and_grey(snr_db):
-    images = pictures(2, 64, 64)
-    delivery = Link(analog.build(cbr=1 / 6), awgn.build()).deliver(Sample(images), snr_db, [1, 2])
+    images = pictures(1, 64, 64).expand(40, -1, -1, -1)
+    delivery = Link(analog.build(cbr=1 / 6), awgn.build()).deliver(Sample(images), snr_db, list(range(40)))
     assert delivery.reception.outage.all()
     assert bool((delivery.reception.images == 0.5).all())
-    assert delivery.uses.tolist() == [uses_for(1 / 6, (64, 64))] * 2
+    assert delivery.uses.tolist() == [uses_for(1 / 6, (64, 64))] * 40
 
 
 def test_every_use_is_paid_and_energy_is_one():

@@ -11,9 +11,12 @@ import torch
 from conftest import TOY
 
 from channels import Channel, Medium, Rng, awgn, rayleigh
+from channels._rng import seed_for
+from channels.modem import map_bits
 from semcom import check, discover
 from semcom.scenario import variant
-from semcom.system import Receiver, Transmitter
+from semcom.system import Payload, Receiver, Transmitter, uses_for
+from semcom.systems import digital
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +186,20 @@ def global_draw(payload, sample):
     return payload
 
 
+def hoarding():
+    """Sends more than it was granted, and is then charged what it was granted, as if the rest had not been needed."""
+
+    def build(cbr):
+        toy = discover.find("system", TOY).load()(cbr=1.1 * cbr)
+        around = Around(
+            toy,
+            heard=lambda heard, rng: replace(heard, uses_charged=heard.uses_charged.clamp(max=uses_for(cbr, (64, 64)))),
+        )
+        return replace(toy, transmitter=around, receiver=around, repeats=True)
+
+    return check.Trial(build, 64, 1 / 8)
+
+
 def louder(payload, sample):
     return replace(payload, symbols=1.01 * payload.symbols)
 
@@ -195,6 +212,7 @@ BROKEN_SYSTEMS = {
     check.it_spends_what_it_is_granted: lambda: trial_of(cbr=1 / 7),
     check.any_shape_comes_back: lambda: trial_of(heard=lambda r, rng: replace(r, images=r.images[..., :64, :48])),
     check.hopeless_air_is_survived: lambda: trial_of(heard=lambda r, rng: replace(r, images=2 * r.images)),
+    check.it_sends_what_it_is_granted: hoarding,
     check.power_is_as_the_rule_says: lambda: trial_of(sent=louder),
     check.the_receiver_needs_only_the_air: peeking,
 }
@@ -207,6 +225,71 @@ def test_each_law_catches_a_system_that_breaks_it(law):
     except ValueError as error:  # what Link refuses
         problem = str(error)
     assert problem
+
+
+def test_what_is_sent_is_counted_beside_what_is_charged():
+    assert check.it_spends_what_it_is_granted(hoarding()) is None
+    assert "granted 1536" in check.it_sends_what_it_is_granted(hoarding())
+
+
+DIGITAL = {
+    "adaptive": {"codec": "webp"},
+    "16qam": {"codec": "webp", "adaptation": "fixed", "modulation": "16qam", "code_rate": 0.5},
+    "256qam": {"codec": "webp", "adaptation": "fixed", "modulation": "256qam", "code_rate": 0.8},
+}
+
+
+def digital_of(energy, arguments):
+    def build(cbr):
+        system = digital.build(cbr=cbr, **arguments)
+        around = Around(system, sent=lambda sent, _: replace(sent, symbols=energy**0.5 * sent.symbols))
+        return replace(system, transmitter=around)
+
+    return check.Trial(build, 64, 1 / 8)
+
+
+@pytest.mark.parametrize("arguments", DIGITAL.values(), ids=DIGITAL)
+def test_a_digital_transmitter_three_per_cent_off_breaks_the_power_rule(arguments, monkeypatch):
+    found = []
+    measured = check.mean_energy
+    monkeypatch.setattr(check, "mean_energy", lambda payload: found.append(measured(payload)) or found[-1])
+    for energy in (0.97, 1.0, 1.03):
+        assert (check.power_is_as_the_rule_says(digital_of(energy, arguments)) is None) == (energy == 1)
+        mean, deviation = found[-1]
+        assert abs(mean - energy) < 3 * deviation  # an honest one passes with a margin
+        assert 5 * deviation < 0.03
+
+
+def z_of_random_points(draw, bits_per_symbol, repeats):
+    rng = Rng([seed_for("energy", draw, row) for row in range(12)])
+    bits = (rng.uniform(bits_per_symbol * 240 // repeats) < 0.5).to(torch.uint8)
+    symbols = map_bits(bits, bits_per_symbol).repeat(1, repeats)
+    uses = torch.full((12,), 240)
+    mean, deviation = check.mean_energy(Payload(symbols, uses, digital_uses=uses))
+    return (mean - 1) / deviation
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+@pytest.mark.parametrize("bits_per_symbol", [4, 8])
+def test_the_deviation_of_the_mean_energy_is_the_right_one(bits_per_symbol, repeats):
+    """Over 100 draws the mean of z^2 is 1, but for the larger of two estimates of the variance."""
+    squared = sum(z_of_random_points(draw, bits_per_symbol, repeats) ** 2 for draw in range(100)) / 100
+    assert 1 - 4 * (2 / 100) ** 0.5 - 0.2 < squared < 1 + 4 * (2 / 100) ** 0.5
+
+
+def test_equal_rows_are_one_draw():
+    points = map_bits((Rng([1]).uniform(8 * 240) < 0.5).to(torch.uint8), 8)
+    uses = torch.full((6,), 240)
+    several = check.mean_energy(Payload(points.expand(6, -1), uses, uses))
+    assert several == check.mean_energy(Payload(points, uses[:1], uses[:1]))
+
+
+def test_qpsk_has_no_deviation_and_silence_nothing_to_measure():
+    uses = torch.tensor([240, 0])
+    points = map_bits((Rng([1, 2]).uniform(2 * 240) < 0.5).to(torch.uint8), 2) * torch.tensor([[1.0], [0.0]])
+    mean, deviation = check.mean_energy(Payload(points, uses, uses))
+    assert (mean, deviation) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
+    assert check.mean_energy(Payload(points[1:], uses[1:], uses[1:])) == (1, 0)
 
 
 def test_a_law_that_cannot_be_tried_is_broken(monkeypatch):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from channels import awgn, modem, rayleigh
+from channels import awgn, broadcast, modem, rayleigh
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom.codecs import image_file
 from semcom.images import load, to_bytes
 from semcom.link import Link
+from semcom.metrics import measure
 from semcom.system import Sample, uses_for
 from semcom.systems import digital
 from semcom.systems._interleaver import interleaver
@@ -152,13 +153,100 @@ def test_any_size(size, cbr):
         assert delivery.reception.blocks.item() == 0
 
 
-@pytest.mark.parametrize("snr_db", [-20.0, -60.0])
+@pytest.mark.parametrize("snr_db", [-20.0, -30.0, -33.0, -40.0, -100.0])
 def test_silence_is_an_outage_of_every_block(photographs, snr_db):
     system = digital.build(cbr=1 / 2, codec="webp", adaptation="fixed", modulation="64qam", code_rate=0.8)
-    reception = Link(system, awgn.build()).deliver(Sample(photographs), snr_db, [1, 2, 3]).reception
+    sample, seeds = Sample(photographs.repeat(7, 1, 1, 1)), list(range(21))
+    reception = Link(system, awgn.build()).deliver(sample, snr_db, seeds).reception
     assert reception.outage.all()
-    assert torch.equal(reception.blocks, torch.full((3,), 4))
+    assert torch.equal(reception.blocks, torch.full((21,), 4))
     assert torch.equal(reception.block_errors, reception.blocks)
+
+
+@pytest.mark.parametrize("snr_db", [-40.0, -100.0])
+def test_whatever_the_header_of_silence_says_nothing_is_accepted(snr_db):
+    """A header of noise says anything: in many rows, all schemes are tried."""
+    sample = Sample(torch.full((300, 3, 32, 32), 0.3))
+    reception = Link(digital.build(cbr=1 / 6, codec="webp"), awgn.build()).deliver(sample, snr_db, range(300)).reception
+    assert reception.outage.all()
+    assert torch.equal(reception.block_errors, reception.blocks)
+
+
+def bits_of(data):
+    return np.unpackbits(np.frombuffer(data, np.uint8))
+
+
+def test_bit_errors_are_those_of_an_independent_count(photographs):
+    mcs, snr_db, seeds = modem.Mcs(4, 0.5), torch.linspace(4.5, 7.0, 12), [seed_for("ber", row) for row in range(12)]
+    system = digital.build(cbr=1 / 6, codec="webp", adaptation="fixed", modulation="16qam", code_rate=0.5)
+    sample = Sample(photographs.repeat(4, 1, 1, 1))
+    delivery = Link(system, awgn.build()).deliver(sample, snr_db, seeds)
+    wrong, total = measure("ber", delivery)
+
+    granted = uses_for(1 / 6, (64, 64))
+    size = modem.transport_bits(granted, mcs) // 8
+    files = [image_file.fit(to_bytes(picture), "webp", size - 1) for picture in sample.images]
+    sent = np.stack([bits_of((file + b"\x80").ljust(size, b"\0")) for file in files])
+    symbols = torch.empty(12, granted, dtype=torch.complex64)
+    symbols[:, interleaver(granted)] = modem.encode(torch.from_numpy(sent), mcs, granted)
+    received = awgn.build().carry(
+        symbols[:, None], torch.full((12, 1), granted), snr_db[:, None], Rng(seeds).derive("carry")
+    )
+    heard = received.symbols[:, 0, interleaver(granted)]
+    found = modem.decode(heard, 10 ** (-snr_db[:, None] / 10), mcs, 8 * size)
+    assert wrong.tolist() == (found.bits.numpy() != sent).sum(1).tolist()
+    assert total.tolist() == [8 * size] * 12
+    assert 0 < int(found.ok.sum()) < 12
+    assert torch.equal(wrong == 0, found.ok)
+    assert float(wrong.sum() / total.sum()) < 0.2  # of a decoder that is nearly there
+
+
+def test_no_bit_is_wrong_exactly_where_every_crc_is_met(photographs):
+    link = Link(digital.build(cbr=1 / 6, codec="webp", margin_db=-0.3), rayleigh.build(coherence_uses=600))
+    sample = Sample(photographs.repeat(8, 1, 1, 1))
+    snr_db = torch.linspace(-8, 20, 24)
+    delivery = link.deliver(sample, snr_db, list(range(24)))
+    wrong, total = measure("ber", delivery)
+    met = delivery.reception.block_errors == 0
+    assert 2 < int(met.sum()) < 22
+    assert torch.equal(wrong == 0, met)
+    granted, frame = uses_for(1 / 6, (64, 64)), schemes.adaptive()
+    chosen = [schemes.best(granted, snr + 0.3) for snr in snr_db.tolist()]
+    assert total.tolist() == [7 + 8 * frame.payload_bytes(granted, index) for index in chosen]
+    assert len(total.unique()) > 5
+
+
+def test_bits_after_a_misread_header_are_compared_place_by_place(photographs):
+    rows = 60
+    system = digital.build(cbr=1 / 6, codec="webp")
+    sample = Sample(photographs[:1].expand(rows, -1, -1, -1))
+    payload = system.transmitter.encode(sample, torch.full((rows,), 9.0), Rng(range(rows)))
+    sent = payload.truth["bits"]
+    assert header.to_bits(torch.arange(128)).unique(dim=0).shape == (128, 7)
+    delivery = Link(system, awgn.build()).deliver(sample, torch.full((rows,), -30.0), list(range(rows)))
+    assert not torch.equal(delivery.truth["bits"], sent)  # another scheme, of fewer bits
+    wrong, total = measure("ber", delivery)
+    assert bool((total == (delivery.truth["bits"] <= 1).sum(1)).all())
+    assert 0.3 < float(wrong.sum() / total.sum()) < 0.7
+
+
+def test_users_of_a_broadcast_have_errors_of_their_own(photographs):
+    system = digital.build(cbr=1 / 6, codec="webp", adaptation="fixed", modulation="16qam", code_rate=0.5)
+    delivery = Link(system, broadcast.build()).deliver(
+        Sample(photographs[[0, 0]]), torch.tensor([25.0, -10.0]), [1, 2], 2
+    )
+    wrong, total = measure("ber", delivery)
+    assert bool((wrong == 0)[delivery.reception.block_errors == 0].all())
+    assert total[0] == total[1] > 0
+    assert wrong[1] > 0.2 * total[1]
+
+
+def test_what_was_not_sent_has_no_bits():
+    delivery = Link(digital.build(cbr=1 / 16, codec="webp"), awgn.build()).deliver(
+        Sample(torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(1))), 20.0, [1]
+    )
+    assert delivery.uses.tolist() == [0]
+    assert [part.tolist() for part in measure("ber", delivery)] == [[0], [0]]
 
 
 def test_misread_headers_are_outages():

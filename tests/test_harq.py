@@ -12,6 +12,7 @@ from channels._rng import Rng, seed_for
 from semcom import sweep, table
 from semcom.images import load
 from semcom.link import Link
+from semcom.metrics import measure
 from semcom.scenario import scenario_from, to_yaml
 from semcom.system import Sample
 from semcom.systems import digital
@@ -78,6 +79,37 @@ def test_rows_stop_where_their_own_crc_is_met():
     for count in (1, 2, 3):
         _, fewer = combined(sequence[:count], -2.3, 200, "rows")
         assert torch.equal(fewer.ok, together.ok & (together.rounds <= count))
+
+
+@pytest.mark.parametrize("snr_db", [-30.0, -36.0, -40.0, -100.0])
+@pytest.mark.parametrize("kind", ["none", "chase", "incremental"])
+def test_rounds_of_noise_add_up_to_nothing(kind, snr_db):
+    _, found = combined(versions(kind, 4), snr_db, 300, "noise")
+    assert not found.ok.any()
+    assert not found.block_ok.any()
+    assert bool((found.rounds == (1 if kind == "none" else 4)).all())
+
+
+def test_a_payload_of_zeros_is_a_payload():
+    zeros = torch.zeros(3, INFO_BITS, dtype=torch.uint8)
+    found = harq.decode(
+        harq.encode(zeros, QPSK, SHARE, (0, 2)), torch.full((3, 2 * SHARE), 0.1), QPSK, INFO_BITS, (0, 2)
+    )
+    assert found.ok.all()
+    assert found.rounds.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("adaptation", [FIXED, {"codec": "webp", "margin_db": -6.0}])
+@pytest.mark.parametrize("kind", ["chase", "incremental"])
+def test_bits_are_right_where_the_crc_of_the_last_round_is_met(photographs, adaptation, kind):
+    system = digital.build(cbr=0.2, harq=kind, rounds=3, **adaptation)
+    sample, snr_db = Sample(photographs.repeat(10, 1, 1, 1)), torch.linspace(-14, 8, 20)
+    delivery = Link(system, rayleigh.build(coherence_uses=450)).deliver(sample, snr_db, list(range(20)))
+    wrong, sent = measure("ber", delivery)
+    met = delivery.reception.block_errors == 0
+    assert 2 < int(met.sum()) < 18
+    assert torch.equal(wrong == 0, met)
+    assert bool((sent > 7).all())
 
 
 @pytest.mark.parametrize("adaptation", [FIXED, {"codec": "webp", "margin_db": -2.0}])
@@ -161,6 +193,13 @@ def test_the_strong_user_does_not_need_the_weak_one(photographs):
 def test_equal_users_of_a_high_rate_stay_lost(photographs):
     """At 0 dB of interference one bit a use is beyond capacity's reach for either: nothing to cancel."""
     assert two_users(True, (0.0, 0.0), 30.0, photographs).reception.outage.all()
+
+
+@pytest.mark.parametrize("snr_db", [-40.0, -100.0])
+def test_nobody_is_decoded_from_noise(photographs, snr_db):
+    reception = two_users(True, (0.0, -10.0), snr_db, photographs).reception
+    assert reception.outage.all()
+    assert torch.equal(reception.blocks, reception.block_errors)
 
 
 @pytest.mark.parametrize("channel", [awgn.build(), rayleigh.build(coherence_uses=30)])

@@ -1,5 +1,7 @@
 """Metrics against other people's code and against their definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -119,9 +121,24 @@ def test_counts(pair):
     }
 
 
+def test_bits_without_a_decision_are_wrong(pair):
+    """Rows of three and four bits, of which the receiver decided two."""
+    shown, images = (part[:2] for part in pair)
+    uses = torch.full((2,), 96)
+    measured = replace(
+        delivery(images, shown),
+        truth={"bits": torch.tensor([[0, 1, 1, 2], [1, 0, 1, 1]], dtype=torch.uint8)},
+        reception=Reception(shown, uses, bits=torch.tensor([[0, 1], [1, 1]], dtype=torch.uint8)),
+    )
+    assert [part.tolist() for part in measure("ber", measured)] == [[1, 3], [3, 4]]
+    longer = torch.tensor([[0, 1, 1, 0, 1], [1, 0, 0, 1, 0]], dtype=torch.uint8)
+    measured = replace(measured, reception=Reception(shown, uses, bits=longer))
+    assert [part.tolist() for part in measure("ber", measured)] == [[0, 1], [3, 4]]
+
+
 def test_what_was_not_there_to_measure_is_none_of_none(pair):
     shown, images = pair
-    for name in ("payload_ber", "bler", "outage"):
+    for name in ("ber", "payload_ber", "bler", "outage"):
         assert [part.tolist() for part in measure(name, delivery(images, shown))] == [[0, 0, 0], [0, 0, 0]]
 
 

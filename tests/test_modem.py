@@ -215,6 +215,53 @@ def test_short_header_survives_minus_eight_decibels():
     assert ((found.bits == payload).all(1) | ~found.ok).all()
 
 
+@pytest.mark.parametrize("snr_db", [-25.0, -30.0, -33.0, -36.0, -40.0, -100.0])
+@pytest.mark.parametrize(
+    ("mcs", "size", "rows", "check_bits"), [(Mcs(2, 0.1), 50, 3000, 11), (Mcs(4, 0.5), 500, 500, 16)]
+)
+def test_noise_is_accepted_no_more_often_than_a_crc_lets_it(mcs, size, rows, check_bits, snr_db):
+    """From -30 dB down ever more LLRs are rounded to zero, until the decoder is left with the word of zeros."""
+    received, noise_var = awgn(encode(random_bits(rows, size), mcs, transport_uses(size, mcs)), snr_db)
+    found = decode(received, noise_var, mcs, size)
+    chance = rows / 2**check_bits
+    assert int(found.ok.sum()) <= chance + 4 * math.sqrt(chance)
+    if snr_db <= -40:
+        assert not found.bits.any()  # what is left of the LLRs is silence
+        assert not found.ok.any()
+        assert not found.block_ok.any()
+        again = decode(received, noise_var, mcs, size, soft=found.soft)
+        assert not again.ok.any()
+
+
+@pytest.mark.parametrize("snr_db", [-33.0, -40.0, -100.0])
+def test_no_block_of_many_is_made_of_noise(snr_db):
+    mcs, size = Mcs(6, 0.8), 40_000
+    received, noise_var = awgn(encode(random_bits(8, size), mcs, transport_uses(size, mcs)), snr_db)
+    found = decode(received, noise_var, mcs, size)
+    assert found.block_ok.shape == (8, 5)
+    assert not found.block_ok.any()
+    assert not found.ok.any()
+
+
+def test_zeros_that_were_sent_are_decoded_as_often_as_other_bits():
+    mcs, size, rows, passed = Mcs(2, 0.5), 256, 1500, []
+    for payload in (torch.zeros(rows, size, dtype=torch.uint8), random_bits(rows, size)):
+        received, noise_var = awgn(encode(payload, mcs, transport_uses(size, mcs)), 0.8, seed=len(passed))
+        found = decode(received, noise_var, mcs, size)
+        assert torch.equal(found.bits[found.ok], payload[found.ok])
+        passed.append(float(found.ok.double().mean()))
+    assert 0.2 < passed[1] < 0.8
+    assert abs(passed[0] - passed[1]) < 4 * math.sqrt(0.5 / rows)
+
+
+@pytest.mark.parametrize("size", [1, 12, 300, 30_000])
+def test_zeros_are_told_from_silence(size):
+    mcs, payload = Mcs(2, 0.2), torch.zeros(1, size, dtype=torch.uint8)
+    received, noise_var = awgn(encode(payload, mcs, transport_uses(size, mcs)), 3.0)
+    assert decode(received, noise_var, mcs, size).block_ok.all()
+    assert not decode(torch.zeros_like(received), noise_var, mcs, size).block_ok.any()
+
+
 def test_wrong_sign_or_wrong_noise_breaks_it():
     mcs, size = Mcs(2, 0.5), 1000
     payload = random_bits(4, size)

@@ -15,8 +15,7 @@ MCS = modem.Mcs(bits_per_symbol=2, code_rate=0.1)
 
 LEVEL_BITS, _LEVEL_STEP_DB, _LOWEST_LEVEL_DB = 4, 4.0, -62.0
 _SCALE_BITS, _SCALE_STEP_DB, _LOWEST_SCALE_DB = 8, 0.1, -15.5
-_SNR_BITS, _LOWEST_SNR_DB = 6, -21
-_SILENCE = 0  # never sent: all zeros are a code word, and what a decoder makes of silence
+_SNR_BITS, _LOWEST_SNR_DB = 6, -20
 _ANY_SNR = 2**_SNR_BITS - 1  # gains that do not depend on the SNR
 
 
@@ -27,7 +26,7 @@ class Header:
     Args:
         levels: int64 [bands], each from 0 to 15.
         scale: factor on the stream's energy, in steps of 0.1 dB.
-        snr: that the gains were made for, in dB from -21 up; 0 is never sent, the last value stands for none.
+        snr: that the gains were made for, in dB from -20 up; the last value stands for none.
     """
 
     levels: Int[np.ndarray, " bands"]
@@ -43,11 +42,6 @@ class Header:
     def energy_factor(self) -> float:
         """What the squared gains are multiplied with."""
         return 10 ** ((_LOWEST_SCALE_DB + _SCALE_STEP_DB * self.scale) / 10)
-
-    @property
-    def is_silence(self) -> bool:
-        """Nothing was received."""
-        return self.snr == _SILENCE
 
     @property
     def design_noise(self) -> float:
@@ -92,4 +86,4 @@ def quantised_scale(energy_factor: float) -> int:
 
 def quantised_snr(snr_db: float | None) -> int:
     """The nearest whole dB; None is no SNR."""
-    return _ANY_SNR if snr_db is None else min(max(round(snr_db) - _LOWEST_SNR_DB, _SILENCE + 1), _ANY_SNR - 1)
+    return _ANY_SNR if snr_db is None else min(max(round(snr_db) - _LOWEST_SNR_DB, 0), _ANY_SNR - 1)

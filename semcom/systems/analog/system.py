@@ -87,19 +87,17 @@ class AnalogReceiver(Receiver):
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
         layout, rows = layout_for(self.cbr, size), len(received.symbols)
-        images, outage = torch.full((rows, 3, *size), 0.5), torch.ones(rows, dtype=torch.bool)
+        images = torch.full((rows, 3, *size), 0.5)
         if layout is None:
-            return Reception(images, received.uses, outage)
+            return Reception(images, received.uses, outage=torch.ones(rows, dtype=torch.bool))
         order = interleaver(layout.uses)
         symbols, noise_var = received.symbols.cpu()[:, order], received.noise_var.cpu()[:, order]
         head, body = slice(None, layout.header_uses), slice(layout.header_uses, None)
         found = modem.decode(symbols[:, head], noise_var[:, head], header.MCS, header.header_bits(layout.bands))
         for row in found.ok.nonzero().flatten().tolist():
             told = Header.from_bits(found.bits[row].numpy())
-            if not told.is_silence:
-                images[row] = self._row(layout, told, symbols[row, body], noise_var[row, body])
-                outage[row] = False
-        return Reception(images, received.uses, outage)
+            images[row] = self._row(layout, told, symbols[row, body], noise_var[row, body])
+        return Reception(images, received.uses, ~found.ok)
 
     def _row(
         self,

@@ -62,7 +62,7 @@ class Combined:
     """What the rounds came to.
 
     Args:
-        bits: payload, uint8 [rows, info_bits], right where `ok`.
+        bits: payload after the last round that was needed, uint8 [rows, info_bits], right where `ok`.
         ok: transport CRC met, bool [rows].
         block_ok: CRC of each code block met after the last round that was needed, bool [rows, blocks].
         rounds: int64 [rows], rounds that were needed; all of them where the CRC was never met.
@@ -128,7 +128,7 @@ def decode(
     """
     shares = list(zip(symbols.chunk(len(versions), 1), noise_var.chunk(len(versions), 1), versions, strict=True))
     found = modem.decode(*shares[0][:2], mcs, info_bits, versions[0])
-    bits, block_ok, ok = found.bits.clone(), found.block_ok.clone(), _met(found)
+    bits, block_ok, ok = found.bits.clone(), found.block_ok.clone(), found.ok.clone()
     rounds = torch.ones(len(symbols), dtype=torch.int64)
     missing, soft = torch.arange(len(symbols)), found.soft
     for heard, noise, rv in shares[1:]:
@@ -137,15 +137,10 @@ def decode(
         if not len(missing):
             break
         found = modem.decode(heard[missing], noise[missing], mcs, info_bits, rv, _rows(soft, failed))
-        bits[missing], block_ok[missing], ok[missing] = found.bits, found.block_ok, _met(found)
+        bits[missing], block_ok[missing], ok[missing] = found.bits, found.block_ok, found.ok
         rounds[missing] += 1
         soft = found.soft
     return Combined(bits, ok, block_ok, rounds)
-
-
-def _met(found: modem.Decoded) -> Bool[Tensor, " rows"]:
-    """All zeros are a code word, and what a decoder makes of silence: no payload, whatever its CRC says."""
-    return found.ok & (found.bits != 0).any(-1)
 
 
 def _rows(soft: modem.SoftBits, kept: Bool[Tensor, " rows"]) -> modem.SoftBits:

@@ -38,6 +38,16 @@ def encode(indices: Int[Tensor, " rows"]) -> Complex[Tensor, "rows 64"]:
     return modem.map_bits(_words()[indices], 2)
 
 
+def to_bits(indices: Int[Tensor, " rows"]) -> UInt8[Tensor, "rows 7"]:
+    """The bits that a header stands for, most significant first.
+
+    >>> to_bits(torch.tensor([5])).tolist()
+    [[0, 0, 0, 0, 1, 0, 1]]
+    """
+    places = torch.arange(INDICES.bit_length() - 2, -1, -1)
+    return (indices[:, None] >> places & 1).to(torch.uint8)
+
+
 def decode(
     symbols: Complex[Tensor, "rows 64"], noise_var: Float[Tensor, "rows 64"], indices: int = INDICES
 ) -> Int[Tensor, " rows"]:

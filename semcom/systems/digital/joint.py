@@ -79,7 +79,7 @@ def _sent(
     found = modem.decode(symbols[:, order], noise_var[:, order], mcs, info_bits)
     sent = torch.empty_like(symbols)
     sent[:, order] = modem.encode(found.bits, mcs, uses)
-    return sent, found.ok & (found.bits != 0).any(-1)
+    return sent, found.ok
 
 
 def _media(received: Received, media: Int[Tensor, " media"]) -> Received:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Complex, Float, Int
-from torch import Tensor
+from jaxtyping import Complex, Float, Int, UInt8
+from torch import Tensor, nn
 
 from channels import modem
 from channels._base import Received
@@ -17,6 +17,7 @@ from semcom.systems.digital.harq import Rounds
 from semcom.systems.digital.schemes import Frame
 
 _END = b"\x80"  # ends the file; zeros fill the payload
+_NO_BIT = 2  # past the bits of a row
 
 
 class DigitalTransmitter(Transmitter):
@@ -45,13 +46,16 @@ class DigitalTransmitter(Transmitter):
         indices = torch.tensor([self._scheme(first, snr) for snr in snr_db.tolist()])
         symbols = torch.zeros(len(indices), granted, dtype=torch.complex64)
         uses = torch.zeros(len(indices), dtype=torch.int64)
+        sent = [torch.zeros(0, dtype=torch.uint8)] * len(indices)
         for index in indices.unique().tolist():
             rows = (indices == index).nonzero().flatten()
             if size := self.frame.payload_bytes(first, index):
-                payloads = [self._payload(sample.images[row], size) for row in rows.tolist()]
+                payloads = torch.stack([self._payload(sample.images[row], size) for row in rows.tolist()])
                 uses[rows] = self.rounds.spent(granted)
-                symbols[rows[:, None], self.rounds.order(granted)] = self._coded(torch.stack(payloads), index, granted)
-        return Payload(symbols, uses, digital_uses=uses)
+                symbols[rows[:, None], self.rounds.order(granted)] = self._coded(payloads, index, granted)
+                for row, payload in zip(rows.tolist(), payloads, strict=True):
+                    sent[row] = torch.cat([_header_bits(self.frame, index), payload])
+        return Payload(symbols, uses, digital_uses=uses, truth={"bits": _side_by_side(sent)})
 
     def _scheme(self, first: int, snr_db: float) -> int:
         return schemes.best(first, snr_db - self.margin_db) if len(self.frame.schemes) > 1 else 0
@@ -88,6 +92,7 @@ class DigitalReceiver(Receiver):
         images = torch.full((rows, 3, *size), 0.5)
         outage = torch.ones(rows, dtype=torch.bool)
         blocks, block_errors = torch.zeros(2, rows, dtype=torch.int64)
+        decided = [torch.zeros(0, dtype=torch.uint8)] * rows
         charged = received.uses.cpu().clone()
         heard = received.uses.cpu().nonzero().flatten()
         first, order = self.rounds.first(granted), self.rounds.order(granted)
@@ -95,6 +100,8 @@ class DigitalReceiver(Receiver):
         indices = self._schemes(symbols, noise_var)
         for index in indices.unique().tolist():
             part = indices == index
+            for row in heard[part].tolist():
+                decided[row] = _header_bits(self.frame, index)
             size_bytes = self.frame.payload_bytes(first, index)
             if not size_bytes:  # only a misread header says so
                 blocks[heard[part]] = block_errors[heard[part]] = 1
@@ -102,12 +109,12 @@ class DigitalReceiver(Receiver):
             found = self._payloads(symbols[part], noise_var[part], index, size_bytes)
             charged[heard[part]] -= (len(self.rounds.versions) - found.rounds) * self.rounds.share(granted)
             for row, bits, ok, block_ok in zip(heard[part].tolist(), found.bits, found.ok, found.block_ok, strict=True):
-                # All zeros are a code word, and what a decoder makes of silence; a payload has its end mark.
-                blocks[row], block_errors[row] = len(block_ok), int((~(block_ok & bool(bits.any()))).sum())
+                decided[row] = torch.cat([decided[row], bits])
+                blocks[row], block_errors[row] = len(block_ok), int((~block_ok).sum())
                 picture = self._picture(bits, size) if ok else None
                 if picture is not None:
                     images[row], outage[row] = picture, False
-        return Reception(images, charged, outage, blocks, block_errors)
+        return Reception(images, charged, outage, blocks, block_errors, bits=_side_by_side(decided))
 
     def _schemes(self, symbols: Tensor, noise_var: Tensor) -> Int[Tensor, " rows"]:
         """The index that each row's header says."""
@@ -129,3 +136,13 @@ class DigitalReceiver(Receiver):
         except image_file.UndecodableFile:
             return None
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def _header_bits(frame: Frame, index: int) -> UInt8[Tensor, " bits"]:
+    """The bits of a header that says this index; none of a fixed scheme."""
+    return header.to_bits(torch.tensor([index]))[0] if frame.header_uses else torch.zeros(0, dtype=torch.uint8)
+
+
+def _side_by_side(rows: list[Tensor]) -> UInt8[Tensor, "rows bits"]:
+    """Rows of bits as one tensor, as wide as the longest."""
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=_NO_BIT)
