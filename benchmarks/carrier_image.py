@@ -2,10 +2,13 @@
 
 python benchmarks/carrier_image.py capacity         bits a picture, 10^5 round trips a ratio, time beside the networks
 python benchmarks/carrier_image.py wire             bits of the three wire forms at every mask ratio, with a figure
-python benchmarks/carrier_image.py payload          lost messages against the modem's own block error rate
-python benchmarks/carrier_image.py quality          PSNR over AWGN against harmonic inpainting of noiseless patches
+python benchmarks/carrier_image.py payload          lost messages, against the modem's own block errors and theory
+python benchmarks/carrier_image.py quality          PSNR over AWGN, against harmonic inpainting of noiseless patches and
+                                                    against AVIF with the same message beside it
 python benchmarks/carrier_image.py price            what the message costs the picture, against random and best masks
 python benchmarks/carrier_image.py overhead         channel uses with the sparse code and with all tokens
+
+Each takes --count (pictures, payloads or messages) and says what it was.
 """
 
 import argparse
@@ -24,21 +27,23 @@ from semcom.images import load
 from semcom.link import Link
 from semcom.metrics import psnr
 from semcom.system import Sample
-from semcom.systems import carrier_image, harmonic_inpainting
+from semcom.systems import bits_beside, carrier_image, harmonic_inpainting
 from semcom.systems.carrier_image.agreement import kept_patches
 
 KEPT = (0.75, 0.5, 0.25, 0.1, 0.05)
+PRICE_SNR_DB = 10.0
 GRIDS = {196: (49, 98, 147, 176, 186), 256: (64, 128, 192, 230, 243)}
 
 
 def capacity(options):
     system = carrier_image.build(cbr=1 / 8, weights=options.weights)
     transmitter, receiver = system.transmitter, system.receiver
+    print(f"{options.count} random payloads a row")
     print("patches masked  bits   embed us extract us   networks ms    share")
     for patches, ratios in GRIDS.items():
         for masked in ratios:
             code = ConstantWeight(patches, masked)
-            payloads = np.random.default_rng(0).integers(0, 2, (options.count or 100_000, code.bits), dtype=np.uint8)
+            payloads = np.random.default_rng(0).integers(0, 2, (options.count, code.bits), dtype=np.uint8)
             times = [time.process_time()]
             masks = code.embed(payloads)
             times.append(time.process_time())
@@ -60,7 +65,7 @@ def capacity(options):
                         passes.append((time.process_time() - start) / 8)
                 line += f" {1e3 * min(passes):13.1f} {(embed + extract) * 1e-6 / min(passes):8.2%}"
             print(line, flush=True)
-    print(f"{options.count or 100_000} payloads a row came back")
+    print("every payload came back")
 
 
 def wire(options):
@@ -90,17 +95,33 @@ def payload(options):
     """The payload path alone: the symbols of the digital part, whose receiver needs no network."""
     agreement = carrier_image.build(cbr=1 / 8, weights=options.weights).transmitter.agreement
     bits, uses = agreement.digital_bits((128, 128)), agreement.digital_uses((128, 128))
-    print(f"{bits} bits in {uses} uses; SNR dB, messages, lost, share with 95 % interval; the modem alone; Shannon")
-    for snr_db in options.snr or (-4.0, -3.5, -3.0, -2.5, -2.0, -1.0, 0.0):
-        count = options.count or 10_000
-        lost = [lost_messages(agreement, bits, uses, snr_db, count, own) for own in (True, False)]
-        low, high = wilson(lost[0], count)
-        limit = uses * math.log2(1 + 10 ** (snr_db / 10)) / bits
+    print(f"{options.count} messages an SNR over AWGN: {bits} bits and a CRC-16 in {uses} uses of QPSK")
+    print("SNR dB    lost     share   95 % interval         the modem alone   the best code there can be")
+    for snr_db in options.snr or (-4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, 0.0):
+        own, modem = (lost_messages(agreement, bits, uses, snr_db, options.count, mine) for mine in (True, False))
+        low, high = wilson(own, options.count)
         print(
-            f"{snr_db:5.1f} {count} {lost[0]:6} {lost[0] / count:.2e} [{low:.1e}, {high:.1e}]"
-            f"  modem {lost[1] / count:.2e}  capacity / rate {limit:.2f}",
+            f"{snr_db:6.1f} {own:7} {own / options.count:9.2e}   [{low:.1e}, {high:.1e}] {modem / options.count:16.2e}"
+            f" {best_block_error(bits + 16, uses, snr_db):20.1e}",
             flush=True,
         )
+
+
+def best_block_error(bits, uses, snr_db):
+    """Q((n C - k + log2(n) / 2) / sqrt(n V)) for n = 2 uses of a binary input: capacity C, dispersion V.
+
+    Source: Polyanskiy, Poor and Verdu, "Channel coding rate in the finite blocklength regime", IEEE Trans. Information
+    Theory 56(5), 2010.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    energy = 10 ** (snr_db / 10)
+    llr = 2 * energy + 2 * math.sqrt(energy) * nodes  # of a one sent, at a real SNR of `energy`
+    information = 1 - np.logaddexp(0, -llr) / math.log(2)
+    capacity = weights @ information / weights.sum()
+    dispersion = weights @ (information - capacity) ** 2 / weights.sum()
+    n = 2 * uses
+    margin = (n * capacity - bits + math.log2(n) / 2) / math.sqrt(n * dispersion)
+    return math.erfc(margin / math.sqrt(2)) / 2
 
 
 def lost_messages(agreement, bits, uses, snr_db, count, own):
@@ -133,43 +154,45 @@ def lost_messages(agreement, bits, uses, snr_db, count, own):
 
 def quality(options):
     images = pictures(options)
-    print("  keep    cbr  SNR dB   PSNR dB   harmonic, noiseless")
+    print(f"PSNR in dB over AWGN, mean and 95 % interval of {len(images)} pictures of {options.images}")
+    print("  keep    cbr  SNR dB    carrier image   harmonic, noiseless   AVIF and as many bits")
     for keep, cbr in ((0.5, 1 / 8), (0.25, 1 / 16)):
         smooth = scores(harmonic_inpainting.build(cbr=cbr, keep=keep), images, 0.0)
         for snr_db in options.snr or (0.0, 5.0, 10.0, 20.0):
             system = carrier_image.build(cbr=cbr, keep=keep, weights=options.weights)
+            bits = system.transmitter.message_bits((128, 128))
+            beside = scores(bits_beside.build(cbr=cbr, bits=bits), images, snr_db)
             print(
-                f"{keep:6} {cbr:.4f} {snr_db:7} {interval(scores(system, images, snr_db))} {interval(smooth)}",
+                f"{keep:6} {cbr:.4f} {snr_db:7} {interval(scores(system, images, snr_db)):>16} {interval(smooth):>21}"
+                f" {interval(beside):>23}",
                 flush=True,
             )
 
 
 def price(options):
     images = pictures(options)
-    print("PSNR of the message's mask over another of its weight, AWGN 10 dB, cbr 1/8, paired by picture and noise")
+    print(
+        f"PSNR in dB of the message's mask over others of its weight, AWGN {PRICE_SNR_DB:g} dB, cbr 1/8, paired by "
+        f"picture and noise, 95 % intervals;\n{len(images)} pictures of {options.images}, {options.repetitions} times; "
+        f"the best of 64 for the first {len(images[: options.best])} of them, once"
+    )
+    print("  keep   over a random mask   over the best of 64")
     for keep in KEPT:
-        own, random, best = (
-            torch.cat(
-                [
-                    scores(
-                        carrier_image.build(cbr=1 / 8, keep=keep, mask=mask, weights=options.weights),
-                        images,
-                        10.0,
-                        repetition,
-                    )
-                    for repetition in range(options.repetitions if mask != "best_of_64" else 1)
-                ]
-            )
-            for mask in ("message", "random", "best_of_64")
+        own, random = (
+            torch.cat([masked(mask, keep, images, time, options) for time in range(options.repetitions)])
+            for mask in ("message", "random")
         )
-        print(
-            f"keep {keep:5}: over a random mask {interval(own - random)}, over the best of 64 "
-            f"{interval(own[: len(best)] - best)}",
-            flush=True,
-        )
+        best = masked("best_of_64", keep, images[: options.best], 0, options)
+        print(f"{keep:6} {interval(own - random):>20} {interval(own[: len(best)] - best):>21}", flush=True)
+
+
+def masked(mask, keep, images, repetition, options):
+    system = carrier_image.build(cbr=1 / 8, keep=keep, mask=mask, weights=options.weights)
+    return scores(system, images, PRICE_SNR_DB, repetition)
 
 
 def overhead(options):
+    print("uses of a picture of 128 x 128 pixels with all latents, none dropped")
     print("  keep  payload bits  sparse uses  (of these for scale and mask)  all tokens  saved   payload bit/use")
     for keep in KEPT:
         sparse, full = (
@@ -209,15 +232,33 @@ def wilson(errors, count, z=1.96):
     return max(middle - half, 0.0), middle + half
 
 
-if __name__ == "__main__":
+MEASURES = {capacity: 100_000, wire: None, payload: 10_000, quality: 200, price: 500, overhead: None}
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    measures = (capacity, wire, payload, quality, price, overhead)
-    parser.add_argument("measure", choices=[measure.__name__ for measure in measures])
-    parser.add_argument("--weights", default="carrier_image", help='a weight file, or "none"')
-    parser.add_argument("--images", default="natural:test")
-    parser.add_argument("--count", type=int, help="pictures, payloads or messages; default all, 100000, 10000")
-    parser.add_argument("--repetitions", type=int, default=1)
-    parser.add_argument("--snr", type=float, nargs="+")
-    parser.add_argument("--out", type=Path, default=Path("runs/figures"))
-    given = parser.parse_args()
-    {measure.__name__: measure for measure in measures}[given.measure](given)
+    commands = parser.add_subparsers(required=True, metavar="MEASURE")
+    for measure, count in MEASURES.items():
+        command = commands.add_parser(measure.__name__)
+        command.set_defaults(measure=measure)
+        if measure is wire:
+            command.add_argument("--out", type=Path, default=Path("runs/figures"))
+            continue
+        command.add_argument("--weights", default="carrier_image", help='a weight file, or "none"')
+        if count:
+            command.add_argument("--count", type=int, default=count, help="default %(default)s")
+        if measure in (payload, quality):
+            command.add_argument("--snr", type=float, nargs="+", metavar="DB")
+        if measure in (quality, price):
+            command.add_argument("--images", default="natural:test")
+        if measure is price:
+            command.add_argument("--repetitions", type=int, default=2)
+            command.add_argument(
+                "--best", type=int, default=32, help="pictures for the best of 64; default %(default)s"
+            )
+    options = parser.parse_args()
+    options.measure(options)
+
+
+if __name__ == "__main__":
+    main()

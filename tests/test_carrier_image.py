@@ -1,30 +1,25 @@
-"""Carrier images: what crosses the channel, what comes back, and that the message costs no errors of its own."""
+"""Carrier images: what is sent, what comes back, and that the message costs no errors of its own."""
 
 import math
 
-import numpy as np
 import pytest
 import torch
+from delivering import deliver, rate
 from torch import nn
 
 from channels import awgn, rayleigh
 from channels._errors import UsageError
 from channels._rng import Rng
 from channels.modem import Mcs, decode, encode
-from semcom.images import Picture, load
-from semcom.link import Link
+from semcom.images import load
 from semcom.metrics import measure
 from semcom.system import Sample, uses_for
 from semcom.systems import bits_beside, carrier_image, deepjscc, harmonic_inpainting
-from semcom.systems.carrier_image import files
-from semcom.systems.carrier_image.agreement import from_tiles, random_masks, to_tiles
+from semcom.systems.carrier_image.agreement import random_masks
 from semcom.systems.carrier_image.autoencoder import MaskedAutoencoder, TileDecoder, TileEncoder
-from semcom.systems.carrier_image.harmonic import harmonic_fill
 from semcom.systems.carrier_image.networks import Networks
-from semcom.systems.carrier_image.pretrained import load_vit_mae
 from semcom.systems.carrier_image.receiver import LOST
-from semcom.systems.carrier_image.symbols import from_symbols, scale_of_bits, scale_to_bits, to_symbols
-from semcom.systems.carrier_image.training import draw_plan, training
+from semcom.systems.carrier_image.symbols import from_symbols, to_symbols
 
 
 @pytest.fixture(scope="module")
@@ -60,84 +55,6 @@ class Grey(TileDecoder):
 
     def guess(self, latents, noise_var):
         return torch.full((len(latents), 3, 128, 128), 0.5)
-
-
-def deliver(system, images, snr_db=10.0, message=None, channel=None):
-    with torch.inference_mode():
-        sample = Sample(images, message=message)
-        return Link(system, channel or awgn.build()).deliver(sample, snr_db, list(range(len(images))))
-
-
-def rate(metric, delivery):
-    numerator, denominator = measure(metric, delivery)
-    return float(numerator.sum() / denominator.sum())
-
-
-# --- symbols and tiles ----------------------------------------------------------------------------------------------
-
-
-def test_latents_come_back_in_their_places_and_what_was_not_sent_is_infinitely_uncertain():
-    latents = torch.randn(2, 7, 6)
-    symbols, scale = to_symbols(latents, uses=11)  # 22 of 42 numbers: three of each token, and the fourth of one
-    back, noise_var = from_symbols(symbols, torch.full((2, 11), 0.5), scale, 7, 6)
-    sent = noise_var.isfinite()
-    assert sent[:, :, :3].all()
-    assert sent[0, :, 3].tolist() == [True] + [False] * 6
-    assert not sent[:, :, 4:].any()
-    torch.testing.assert_close(back[sent], latents[sent])
-    torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(2))
-    torch.testing.assert_close(noise_var[:, 0, 0], 0.5 * scale.square())
-
-
-def test_noise_on_latents_has_the_variance_that_the_decoder_is_told():
-    latents = 3 * torch.randn(1, 128, 96)
-    symbols, scale = to_symbols(latents, uses=6144)
-    heard = awgn.build().carry(symbols[:, None], torch.tensor([[6144]]), torch.tensor([[4.0]]), Rng([1])).fold()
-    back, noise_var = from_symbols(heard.symbols, heard.noise_var, scale, 128, 96)
-    ratio = ((back - latents).square() / noise_var).mean()
-    assert abs(float(ratio) - 1) < 4 * math.sqrt(2 / latents.numel())
-
-
-def test_silence_still_has_unit_energy():
-    symbols, _ = to_symbols(torch.zeros(1, 4, 6), uses=12)
-    torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(1))
-
-
-@pytest.mark.parametrize("scale", [0.001, 0.0123, 0.37, 1.0, 21.0, 60.0])
-def test_the_scale_is_sent_to_half_a_percent(scale):
-    assert scale_of_bits(scale_to_bits(scale)) == pytest.approx(scale, rel=0.0055)
-
-
-@pytest.mark.parametrize("size", [(128, 128), (200, 300), (37, 53), (256, 129)])
-def test_tiles_make_the_picture_again(size):
-    images = torch.rand(2, 3, *size)
-    tiles = to_tiles(images, 128)
-    assert len(tiles) == 2 * math.ceil(size[0] / 128) * math.ceil(size[1] / 128)
-    torch.testing.assert_close(from_tiles(tiles, size), images)
-
-
-def test_harmonic_filling_solves_laplaces_equation():
-    """Against a direct sparse solution with the same edges."""
-    from scipy.sparse import lil_matrix
-    from scipy.sparse.linalg import spsolve
-
-    side = 32
-    known = torch.from_numpy(~random_masks(Rng([3]), 1, 16, 9)).float().view(1, 1, 4, 4)
-    known = nn.functional.interpolate(known, scale_factor=8.0)
-    pixels = torch.rand(1, 1, side, side)
-    system, right = lil_matrix((side * side, side * side)), np.zeros(side * side)
-    for place in range(side * side):
-        row, column = divmod(place, side)
-        system[place, place] = 1
-        if known[0, 0, row, column]:
-            right[place] = pixels[0, 0, row, column]
-            continue
-        for down, across in ((0, 1), (1, 0), (0, -1), (-1, 0)):
-            other = min(max(row + down, 0), side - 1) * side + min(max(column + across, 0), side - 1)
-            system[place, other] -= 0.25
-    exact = torch.from_numpy(spsolve(system.tocsr(), right)).view(1, 1, side, side).float()
-    filled = harmonic_fill(pixels * known, known, (200, 200, 200, 2000))
-    torch.testing.assert_close(filled, exact, atol=1e-4, rtol=0)
 
 
 # --- what is sent ---------------------------------------------------------------------------------------------------
@@ -317,134 +234,3 @@ def test_bits_beside_a_picture_need_no_mask_and_leave_it_the_rest(photos):
     alone = deliver(deepjscc.build(cbr=(6144 - digital) / 49152, weights="none"), photos, snr_db=60.0)
     beside = deliver(system, photos, snr_db=60.0)
     torch.testing.assert_close(beside.reception.images, alone.reception.images, atol=0.02, rtol=0)
-
-
-# --- training -------------------------------------------------------------------------------------------------------
-
-
-def test_training_reaches_every_weight():
-    task = training()
-    sample = Sample(torch.rand(2, 3, 128, 128))
-
-    def send(symbols, snr_db):
-        uses = torch.full((len(symbols), 1), symbols.shape[1])
-        return awgn.build().carry(symbols[:, None], uses, snr_db[:, None], Rng([3, 4])).fold()
-
-    for value in task.network.parameters():  # what starts at zero would hide what lies behind it
-        value.data.add_(0.01 * torch.ones_like(value))
-    losses = task.phases[0].losses(sample, torch.tensor([0.0, 20.0]), send, Rng([1, 2]))
-    sum(losses.values()).backward()
-    still = [name for name, value in task.network.named_parameters() if value.grad is None or not value.grad.any()]
-    assert still == []
-
-
-def test_training_meets_every_mask_ratio_and_budget():
-    plans = [draw_plan(2, 256, 96, Rng([step, 1])) for step in range(200)]
-    kept = [places.shape[1] for places, _ in plans]
-    per_patch = [2 * uses / places.shape[1] for places, uses in plans]
-    assert min(kept) < 20
-    assert max(kept) > 185
-    assert min(per_patch) < 24
-    assert max(per_patch) > 90
-    assert all((places.diff(dim=1) > 0).all() for places, _ in plans)
-
-
-# --- pretrained networks --------------------------------------------------------------------------------------------
-
-
-def vit_mae(**changes):
-    from transformers import ViTMAEConfig, ViTMAEForPreTraining
-
-    arguments = {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "image_size": 64,
-        "patch_size": 16,
-        "decoder_hidden_size": 24,
-        "decoder_num_hidden_layers": 1,
-        "decoder_num_attention_heads": 2,
-        "decoder_intermediate_size": 48,
-    }
-    torch.random.default_generator.manual_seed(0)
-    return ViTMAEForPreTraining(ViTMAEConfig(**(arguments | changes))).eval()
-
-
-def test_a_pretrained_checkpoint_computes_what_transformers_computes(tmp_path):
-    """From the folder that transformers wrote, over a channel without noise worth the name."""
-    model = vit_mae(mask_ratio=0.75)
-    model.save_pretrained(tmp_path)
-    system = carrier_image.build(cbr=1.0, keep=0.25, preset="base", weights=str(tmp_path))
-    assert system.weights == str(tmp_path)
-    images = torch.rand(1, 3, 64, 64)
-    delivery = deliver(system, images, snr_db=100.0)
-    assert rate("payload_ber", delivery) == 0
-    assert delivery.truth["message"].shape == (1, 10)  # C(16, 4) = 1820
-
-    mask = torch.from_numpy(system.transmitter.agreement.code.embed(delivery.truth["message"].numpy()))
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    normal = (images - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
-    noise = mask + torch.linspace(0, 0.5, 16)  # kept patches first, in raster order
-    with torch.no_grad():
-        expected = model.unpatchify(model(normal, noise=noise).logits)
-    expected = (expected * deviation.view(3, 1, 1) + mean.view(3, 1, 1)).clamp(0, 1)
-    torch.testing.assert_close(delivery.reception.images, expected, atol=1e-3, rtol=0)
-
-
-def test_checkpoints_that_cannot_do_are_refused(tmp_path):
-    vit_mae(norm_pix_loss=True).save_pretrained(tmp_path / "normalised")
-    vit_mae().vit.save_pretrained(tmp_path / "encoder")
-    with pytest.raises(UsageError, match="visualize"):
-        load_vit_mae(str(tmp_path / "normalised"))
-    with pytest.raises(UsageError, match="without its decoder"):
-        load_vit_mae(str(tmp_path / "encoder"))
-    with pytest.raises(UsageError, match="no masked autoencoder"):
-        load_vit_mae(str(tmp_path / "nothing"))
-
-
-def test_a_pretrained_network_needs_room_for_all_of_its_latents(tmp_path):
-    vit_mae().save_pretrained(tmp_path)
-    with pytest.raises(UsageError, match="raise cbr to"):
-        deliver(
-            carrier_image.build(cbr=0.005, keep=0.25, preset="base", weights=str(tmp_path)), torch.rand(1, 3, 64, 64)
-        )
-
-
-# --- files ----------------------------------------------------------------------------------------------------------
-
-
-def carriers(count):
-    return [Picture(f"picture {index}", torch.rand(3, 128, 128)) for index in range(count)]
-
-
-@pytest.mark.parametrize("mapping", ["constant_weight", "bit_per_patch"])
-def test_a_file_travels_in_a_stream_of_pictures(mapping):
-    link = Link(carrier_image.system_around(NoNetworks(), mapping=mapping), awgn.build())
-    pictures = carriers(4)
-    room = files.capacity_bytes(link.system, pictures)
-    assert room == 4 * (256 if mapping == "bit_per_patch" else 251) // 8 - 8
-    data = bytes(range(room))
-    sent = files.send_file(link, pictures, data, snr_db=10.0, seeds=[1, 2, 3, 4])
-    assert sent.received == data
-    assert files.send_file(link, pictures, data, snr_db=-12.0, seeds=[1, 2, 3, 4]).received is None
-    assert files.send_file(link, pictures, b"", snr_db=10.0, seeds=[1, 2, 3, 4]).received == b""
-
-
-def test_a_file_that_does_not_fit_says_what_would():
-    with pytest.raises(UsageError, match="the file has 100 bytes, 2 pictures carry 54: about 4 such pictures would do"):
-        files.split(bytes(100), [251, 251])
-    with pytest.raises(UsageError, match="send more or larger pictures"):
-        files.split(b"", [40])
-
-
-def test_a_file_with_a_wrong_or_lost_bit_is_not_a_file():
-    frames = files.split(b"every bit counts", [100, 100])
-    assert files.join(frames) == b"every bit counts"
-    for place in range(100):
-        frames[1][place] ^= 1
-        wrong = files.join(frames)
-        frames[1][place] ^= 1
-        assert wrong is None or place >= 8 * 24 - 100  # the rest fills up and says nothing
-    frames[0][5] = LOST
-    assert files.join(frames) is None

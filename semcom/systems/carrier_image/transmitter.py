@@ -68,6 +68,10 @@ class CarrierTransmitter(Transmitter, nn.Module):
             truth=truth,
         )
 
+    def message_bits(self, size: tuple[int, int]) -> int:
+        """Bits of a picture's message; none where chance chooses the masks."""
+        return self.agreement.message_bits(size) if self.mask == "message" else 0
+
     def message(self, sample: Sample, rng: Rng) -> UInt8[Tensor, "rows bits"]:
         """The sample's message, or random bits where it has none.
 
