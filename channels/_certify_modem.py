@@ -106,7 +106,7 @@ def block_errors(channels: Mapping[str, Channel], modem: Modem, scale: float) ->
     for decoder, offset in decoders:
         heard = carried(channels["awgn"], sent, snr_db + offset, rng)
         found = [
-            decode(heard.symbols[part], heard.noise_var[part], mcs, info_bits, decoder=decoder).bits
+            decode(heard.symbols[part], heard.noise_var[part], mcs, info_bits, decoder=decoder, iterations=20).bits
             for part in torch.arange(rows).split(100)
         ]
         failed.append((torch.cat(found) != payload).any(1))

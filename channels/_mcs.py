@@ -65,8 +65,8 @@ def choose(snr_db: float, block_error: float = 1e-3) -> Mcs:
     Raises:
         UsageError: even the most robust scheme of the table fails; build a lower `Mcs` by hand.
 
-    >>> round(choose(10.0).efficiency, 1), choose(30.0).bits_per_symbol
-    (2.9, 8)
+    >>> round(choose(10.0).efficiency, 2), choose(30.0).bits_per_symbol
+    (2.95, 8)
     """
     if not 1e-5 <= block_error <= 0.5:
         raise UsageError(f"block error rate {block_error} is outside the measured range, 1e-5 to 0.5")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-# 64-bit words turned into normal variates at a time: what the arithmetic touches stays in the cache.
+# Complex variates drawn at a time: what the arithmetic touches stays in the cache.
 _BLOCK = 1 << 14
 
 
@@ -55,7 +55,8 @@ class Rng:
 
     def derive(self, name: str) -> Rng:
         """Independent streams for a stage called `name`, from their beginning."""
-        return Rng([int.from_bytes(digest[:8], "big") >> 1 for digest in self._hashes(f"str:{name}")])
+        heads = np.frombuffer(b"".join(self._hashes(f"str:{name}")), ">u8")[::4]
+        return Rng((heads >> 1).tolist())
 
     @cached_property
     def generators(self) -> list[torch.Generator]:
@@ -77,63 +78,46 @@ class Rng:
             shape: what a row draws.
             variance: linear, one a row; None is 1. It scales the same draws.
         """
-        spread = np.ones(len(self), np.float32) if variance is None else variance.detach().cpu().numpy()
+        spread = np.ones(len(self), np.float32) if variance is None else variance.detach().cpu().float().numpy()
         return self._complex_normal(math.prod(shape), spread).reshape(len(self), *shape)
 
     def uniform(self, *shape: int) -> Float[Tensor, rows * shape]:
         """Draw uniformly from [0, 1), float32 [rows, *shape]."""
+        from channels._rng_kernel import fill
+
         count = math.prod(shape)
         words = np.empty((len(self), -(-count // 2)), np.uint64)
-        _fill(words, self._states(), np.random.SFC64(0))
+        fill(self._states(), words)
         drawn = (words.view(np.uint32) >> 8).astype(np.float32) * np.float32(2**-24)
         return torch.from_numpy(drawn[:, :count]).reshape(len(self), *shape)
 
     def _complex_normal(self, count: int, variance: np.ndarray) -> Complex[Tensor, "rows count"]:
+        from channels._rng_kernel import combine, fill_polar
+
         drawn = torch.empty(len(self), count, dtype=torch.complex64)
-        target = drawn.numpy()
+        target = drawn.numpy().view(np.float32)
         states = self._states()
-        generator = np.random.SFC64(0)
-        rows = max(1, _BLOCK // max(count, 1))
-        words = np.empty((min(rows, len(self)), count), np.uint64)
+        columns = min(max(count, 1), _BLOCK)
+        rows = _BLOCK // columns
+        scratch = np.empty((3, min(rows, len(self)), columns), np.float32)
         for first in range(0, len(self), rows):
             part = slice(first, first + rows)
-            filled = words[: len(self) - first]
-            _fill(filled, states[part], generator)
-            for column in range(0, count, _BLOCK):
-                cut = (slice(None), slice(column, column + _BLOCK))
-                _box_muller(target[part][cut], filled[cut], variance[part, None])
+            for column in range(0, count, columns):
+                level, phase, cosine = scratch[:, : len(self) - first, : count - column]
+                fill_polar(states[part], level, phase)
+                np.log(level, out=level)
+                np.cos(phase, out=cosine)
+                np.sin(phase, out=phase)
+                combine(target[part, 2 * column : 2 * (column + columns)], level, cosine, phase, variance[part])
         return drawn
 
     def _states(self) -> np.ndarray:
-        """The states of the next draw's generators, uint64 [rows, 4]."""
+        """The states of the next draw's generators, uint64 [rows, 4]; writable, because generators move on."""
         self._draws += 1
-        return np.frombuffer(b"".join(self._hashes(f"draw:{self._draws}")), "<u8").reshape(len(self), 4)
+        hashes = bytearray().join(self._hashes(f"draw:{self._draws}"))
+        return np.frombuffer(hashes, "<u8").reshape(len(self), 4)
 
     def _hashes(self, tail: str) -> list[bytes]:
         """SHA-256 of each seed and what it is for; the texts are those of `seed_for`."""
         end = f"\x1f{tail}".encode()
         return [hashlib.sha256(b"int:%d%b" % (seed, end)).digest() for seed in self.seeds]
-
-
-def _fill(words: np.ndarray, states: np.ndarray, generator: np.random.SFC64) -> None:
-    """Fill each row of 64-bit words from an SFC64 generator in its own state; `generator` is put into each in turn."""
-    state = generator.state
-    for row, start in zip(words, states, strict=True):
-        state["state"]["state"] = start
-        generator.state = state
-        row[:] = generator.random_raw(len(row))
-
-
-def _box_muller(drawn: np.ndarray, words: np.ndarray, variance: np.ndarray) -> None:
-    """Write sqrt(-variance ln u) e^(j v): half a word is u in (0, 1], the other the phase v in [-pi, pi)."""
-    halves = words.view(np.int32).astype(np.float32)
-    radius = np.abs(halves[..., 0::2])
-    radius += 1
-    radius *= np.float32(2**-31)
-    np.log(radius, out=radius)
-    np.minimum(radius, np.float32(-(2**-26)), out=radius)  # float32 rounds u to 1 now and then: no fade is exactly zero
-    radius *= -variance
-    np.sqrt(radius, out=radius)
-    phase = halves[..., 1::2] * np.float32(math.pi * 2**-31)
-    np.multiply(np.cos(phase), radius, out=drawn.real)
-    np.multiply(np.sin(phase, out=phase), radius, out=drawn.imag)

@@ -9,7 +9,7 @@ from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom.images import load
 from semcom.link import Link
-from semcom.metrics import psnr
+from semcom.metrics import measure, psnr
 from semcom.system import Sample, uses_for
 from semcom.systems import capacity, digital
 
@@ -25,6 +25,12 @@ def test_awgn_is_shannons_formula(snr_db):
     channel = awgn.build()
     assert capacity.ergodic_capacity(channel, snr_db) == pytest.approx(expected, rel=1e-5)
     assert capacity.outage_rate(channel, snr_db, 500, 0.1) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_bound_has_no_energy_and_no_noise(photograph):
+    delivery = Link(capacity.build(cbr=1 / 6, codec="webp"), awgn.build()).deliver(Sample(photograph), 10.0, [1])
+    for name in ("energy", "snr_realised_db"):
+        assert [part.tolist() for part in measure(name, delivery)] == [[0], [0]]
 
 
 @pytest.mark.parametrize("coherence_uses", [None, 1])

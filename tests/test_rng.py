@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from channels import tdl, uplink
 from channels._rng import Rng, seed_for
+from channels._rng_kernel import fill
 
 SEEDS = [seed_for("test", row) for row in range(40)]
 DRAWS = ["normal", "complex_normal", "uniform"]
@@ -63,6 +65,40 @@ def test_moments_of_the_normal_law():
         beyond = (part.abs() > 3 * math.sqrt(0.5)).double().mean()
         assert abs(beyond - 0.0026998) * math.sqrt(count / 0.0026925) < 4
     assert abs((2 * parts.prod(-1)).mean()) * math.sqrt(count) < 4
+
+
+def test_words_are_those_of_an_independent_sfc64():
+    states = Rng(SEEDS[:5])._states()
+    words = np.empty((5, 2000), np.uint64)
+    moved = states.copy()
+    fill(moved, words[:, :700])
+    fill(moved, words[:, 700:])
+    for row in range(5):
+        reference = np.random.SFC64(0)
+        reference.state = reference.state | {"state": {"state": states[row]}}
+        assert (reference.random_raw(2000) == words[row]).all()
+        assert (reference.state["state"]["state"] == moved[row]).all()
+
+
+def test_normal_variates_are_the_box_muller_transform_of_those_words():
+    words = np.empty((3, 40_000), np.uint64)
+    fill(Rng(SEEDS[:3])._states(), words)
+    halves = words.view(np.int32).astype(np.float64)
+    level, phase = (np.abs(halves[:, 0::2]) + 1) / 2**31, halves[:, 1::2] * np.pi / 2**31
+    expected = np.sqrt(-np.log(level)) * np.exp(1j * phase)
+    drawn = Rng(SEEDS[:3]).complex_normal(40_000).numpy()
+    assert np.abs(drawn - expected).max() < 3e-4  # where u rounds to 1, the radius has an absolute error of 2^-13
+    assert np.abs(drawn - expected).mean() < 1e-6
+
+
+def test_laws_pass_the_test_of_kolmogorov_and_smirnov():
+    drawn = Rng(SEEDS).complex_normal(25_000)
+    assert stats.kstest(drawn.real.flatten().numpy(), stats.norm(scale=math.sqrt(0.5)).cdf).pvalue > 1e-4
+    assert stats.kstest(drawn.abs().square().flatten().numpy(), stats.expon.cdf).pvalue > 1e-4
+    assert stats.kstest(drawn.angle().flatten().numpy(), stats.uniform(-math.pi, 2 * math.pi).cdf).pvalue > 1e-4
+    # far tail: |n|^2 > 10 has probability e^-10
+    count = int((drawn.abs().square() > 10).sum())
+    assert abs(count - drawn.numel() * math.exp(-10)) < 4 * math.sqrt(drawn.numel() * math.exp(-10))
 
 
 def test_variance_scales_the_same_draws():
