@@ -8,11 +8,17 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from channels._errors import UsageError
 from semcom import discover, train_settings
 
+if TYPE_CHECKING:
+    from semcom.scenario import Scenario
+
 # Imported inside the commands: torch and everything that imports it. `semcom --help` must not take seconds.
+
+_PHRASE = 76  # characters of a description in `semcom list`, where it can be cut
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +47,7 @@ def _list(options: argparse.Namespace) -> None:
     for title, items in sections.items():
         print(title)
         for name, summary in items.items():
-            print(f"  {name:<{width}}  {summary}".rstrip())
+            print(f"  {name:<{width}}  {_phrase(summary)}".rstrip())
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -52,7 +58,7 @@ def _show(options: argparse.Namespace) -> None:
         from semcom.scenario import load_scenario, to_yaml
 
         scenario = load_scenario(options.name, options.set)
-        print(f"{to_yaml(scenario)}\n{len(scenario.points())} points")
+        print(f"{to_yaml(scenario)}\n{_points(scenario)}")
         return
     entry = _find(options.name)
     print(f"{entry.kind} {entry.name} ({_relative(entry.path)})\n\n{entry.text.partition('Args:')[0].strip()}\n")
@@ -77,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         done = len(list((out / "rows").glob("*.parquet")))
         return _complain(
-            f"interrupted with {done} of {len(scenario.points())} points done; the same command goes on from there", 130
+            f"interrupted with {done} of {_points(scenario)} done; the same command goes on from there", 130
         )
     except sweep.PointError as error:
         traceback.print_exception(error.__cause__)
@@ -107,54 +113,16 @@ def _results(out: Path, x: str | None = None, chosen: Sequence[str] = (), suffix
     print("\n" + "\n".join(str(path) for path in (summary, figure, strip)))
 
 
-def _send(options: argparse.Namespace) -> None:
-    """Send one picture and say what it cost and what it scored."""
-    from semcom.scenario import scenario_from
+def _send(options: argparse.Namespace) -> int:
+    """Send pictures, a file in their messages if you like, and say what it cost and what came of it."""
+    from semcom import send
 
-    scenario = scenario_from(
-        {
-            "systems": [options.system],
-            "channel": options.channel,
-            "medium_cbr": options.cbr,
-            "sweep": {"snr_db": options.snr, "users": options.users},
-            "images": {"source": "folder"},
-            "metrics": ["psnr", "ssim", "ms_ssim", "outage"],
-            "seed": options.seed,
-        },
-        options.set,
-        name="semcom send",
-    )
-
-    points = scenario.points()
-    if len(points) != 1 or any(setting.startswith("sweep.") for setting in options.set):
-        raise UsageError("send sends one picture once: give --snr and --users, and sweep with semcom run")
-    if options.out and Path(options.out).suffix.lower() not in ("", ".png"):
-        raise UsageError(f"the received picture is written as PNG; name it {Path(options.out).with_suffix('.png')}")
-
-    from semcom import sweep
-    from semcom.images import Picture, open_image, save_png, to_tensor
-    from semcom.metrics import METRICS, measure
-
-    picture = Picture(Path(options.picture).name, to_tensor(open_image(options.picture)))
-    delivery = sweep.send(points[0], picture)
-    height, width = delivery.sample.size
-    print(f"sent             {points[0]}")
-    print(f"picture          {picture.name}, {width}x{height} pixels")
-    print(f"channel uses     {int(delivery.uses[0])}")
-    for name in ("cbr", "medium_cbr", "energy", "snr_realised_db", *scenario.metrics):
-        values = measure(name, delivery)
-        if isinstance(values, tuple):
-            numerator, denominator = float(values[0][0]), float(values[1][0])
-            text = f"{numerator / denominator:.4g}" if denominator else "does not apply"
-        else:
-            text = f"{float(values[0]):.5g}"
-        print(f"{name:<16} {text} {METRICS[name].unit}".rstrip())
-    if options.out:
-        try:
-            save_png(delivery.reception.images[0], options.out)
-        except OSError as error:
-            raise UsageError(f"cannot write {options.out}: {error.strerror or error}") from None
-        print(f"received         {options.out}")
+    try:
+        for line in send.command(options):
+            print(line, flush=True)
+    except send.PayloadError as error:
+        return _complain(str(error), 1)
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -188,6 +156,12 @@ def _certify(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> None:
     """Train a system through the air, or go on with a training run."""
     import logging
+
+    trainable = discover.trainable()
+    if options.system not in trainable:
+        raise UsageError(
+            f"nothing to train is called {options.system!r}; {discover.nearest(options.system, trainable)}"
+        )
 
     from semcom import train
 
@@ -223,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_set(run)
 
     send = command("send", _send)
-    send.add_argument("picture", help="any image file")
+    send.add_argument("pictures", nargs="+", metavar="PICTURE", help="any image files, or one folder of them")
     send.add_argument("--system", required=True)
     send.add_argument("--channel", default="awgn")
     send.add_argument("--snr", type=float, required=True, metavar="DB", help="Es/N0 per channel use")
@@ -232,7 +206,9 @@ def _parser() -> argparse.ArgumentParser:
         "--cbr", type=float, default=1 / 16, help="uses of the medium per real number of the picture; default 1/16"
     )
     send.add_argument("--seed", type=int, default=0)
-    send.add_argument("--out", metavar="PNG", help="where to put the received picture")
+    send.add_argument("--out", metavar="PNG", help="where to put the received picture; a folder for several")
+    send.add_argument("--payload", metavar="FILE", help="to send in the messages of the pictures (carrier_image)")
+    send.add_argument("--payload-out", metavar="FILE", help="where to write the file that is received")
     _add_set(send)
 
     plot = command("plot", _plot)
@@ -278,6 +254,22 @@ def _find(name: str) -> discover.Entry:
         return discover.find("channel", name)
     names = [*discover.entries("system"), *discover.entries("channel")]
     raise UsageError(f"no system or channel {name!r}; {discover.nearest(name, names)}")
+
+
+def _points(scenario: Scenario) -> str:
+    """How many points a scenario has: exactly, or from least to most."""
+    count = len(scenario.points())
+    if scenario.stop is None:
+        return f"{count} points"
+    return f"{count} to {count // scenario.repetitions * scenario.stop.max_repetitions} points"
+
+
+def _phrase(text: str) -> str:
+    """The first phrase of a summary: without what follows a semicolon, and without clauses that make it long."""
+    phrase = text.partition("; ")[0].partition(". ")[0].removesuffix(".")
+    while len(phrase) > _PHRASE and ", " in phrase:
+        phrase = phrase.rpartition(", ")[0]
+    return phrase
 
 
 def _relative(path: Path) -> Path:

@@ -9,12 +9,14 @@ from typing import Any
 
 from channels._errors import UsageError
 from semcom import discover
+from semcom._limits import MOST_SNR_DB, MOST_THREADS
 from semcom._yaml import Document, parse_value
 from semcom.discover import Entry, nearest
-from semcom.scenario import Axis, Images, Scenario, Variant
+from semcom.scenario import Axis, Images, Scenario, Stop, Variant
 
 _REQUIRED = ("systems", "channel", "medium_cbr", "sweep", "images", "metrics")
-_OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads", "symbol_rate_hz")
+_OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads", "symbol_rate_hz", "stop")
+_SECTIONS = ("sweep", "images", "stop")  # keys whose values are keys and values
 _GRANTED = "cbr"  # the one argument of a system's build that nobody writes: it follows from medium_cbr
 
 Place = tuple[str | int, ...]
@@ -40,27 +42,29 @@ def check(document: Document, overrides: Sequence[str] = ()) -> Scenario:
         medium_cbr=_distinct(
             document, ("medium_cbr",), lambda value: 0 < value <= 100, "a number above 0, at most 100"
         ),
-        snr_db=_distinct(document, ("sweep", "snr_db"), math.isfinite, "a finite number of dB"),
+        snr_db=_distinct(document, ("sweep", "snr_db"), _is_snr_db, _SNR_DB),
         users=_users(document) if "users" in sweep else (1,),
-        user_snr_offsets_db=_numbers(document, ("user_snr_offsets_db",), math.isfinite, "a finite number of dB")
-        if "user_snr_offsets_db" in top
-        else (0.0,),
+        user_snr_offsets_db=_offsets(document) if "user_snr_offsets_db" in top else (0.0,),
         axes=tuple(_axis(document, name, systems, channels) for name in sweep if name not in ("snr_db", "users")),
         images=_images(document),
         metrics=_metrics(document),
         repetitions=_scalar(document, "repetitions", int, 1, least=1),
         seed=_scalar(document, "seed", int, 0),
         batch=_scalar(document, "batch", int, 8, least=1),
-        threads=_scalar(document, "threads", int, 1, least=1),
+        threads=_scalar(document, "threads", int, 1, least=1, most=MOST_THREADS),
         symbol_rate_hz=_symbol_rate(document) if "symbol_rate_hz" in top else None,
+        stop=_stop(document) if "stop" in top else None,
     )
 
 
 def check_variant(kind: discover.Kind, name: str, overrides: Sequence[str] = ()) -> Variant:
     """A system or channel on its own, with overrides such as "digital.codec=webp"."""
-    document = Document({"systems" if kind == "system" else "channel": [{"name": name}]}, name)
+    collection = "systems" if kind == "system" else "channel"
+    document = Document({collection: [{"name": name}]}, name)
     for override in overrides:
         _override(document, override)
+        if len(document.data) > 1:
+            raise UsageError(f"--set {override}: only arguments of {name} can be set here, as in {name}.KEY=VALUE")
     return _variants(document, kind)[0]
 
 
@@ -162,6 +166,51 @@ def _users(document: Document) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
+def _is_snr_db(value: float) -> bool:
+    return abs(value) <= MOST_SNR_DB
+
+
+_SNR_DB = f"a number of dB from -{MOST_SNR_DB} to {MOST_SNR_DB}"
+
+
+def _offsets(document: Document) -> tuple[float, ...]:
+    """Decibels on top of the swept SNR, such that no user's SNR is out of range."""
+    offsets = _numbers(document, ("user_snr_offsets_db",), _is_snr_db, _SNR_DB)
+    swept = _numbers(document, ("sweep", "snr_db"), _is_snr_db, _SNR_DB)
+    for snr_db in (min(swept) + min(offsets), max(swept) + max(offsets)):
+        if not _is_snr_db(snr_db):
+            place = document.place("user_snr_offsets_db")
+            raise UsageError(f"{place}: a user's SNR comes to {snr_db:g} dB; swept SNR and offset make {_SNR_DB}")
+    return offsets
+
+
+def _stop(document: Document) -> Stop:
+    """A stop rule; its metric must be measured, and one batch must fit into the most repetitions."""
+    written, metrics = _mapping(document, ("stop",)), _metrics(document)
+    wanted = ("metric", "half_width", "max_repetitions")
+    _only(document, ("stop",), wanted, "stop")
+    if missing := [key for key in wanted if key not in written]:
+        raise UsageError(
+            f"{document.place('stop')}: {missing[0]!r} is missing from stop, as in "
+            f"{{metric: {metrics[0]}, half_width: 0.01, max_repetitions: 100}}"
+        )
+    metric = written["metric"]
+    if metric not in metrics:
+        place = document.place("stop", "metric")
+        raise UsageError(f"{place}: metric {metric!r} is not among the scenario's metrics; {nearest(metric, metrics)}")
+    widths = _numbers(document, ("stop", "half_width"), lambda value: value > 0, "one number above 0")
+    if len(widths) > 1:
+        raise UsageError(f"{document.place('stop', 'half_width')}: half_width must be one number, not {len(widths)}")
+    least = _scalar(document, "repetitions", int, 1, least=1)
+    most = written["max_repetitions"]
+    if not isinstance(most, int) or isinstance(most, bool) or most < least:
+        raise UsageError(
+            f"{document.place('stop', 'max_repetitions')}: max_repetitions must be a whole number, "
+            f"{least} (the repetitions of a batch) or more, not {_yaml(most)}"
+        )
+    return Stop(metric, widths[0], most)
+
+
 def _symbol_rate(document: Document) -> float:
     rates = _numbers(document, ("symbol_rate_hz",), lambda value: value > 0, "a number above 0")
     if len(rates) > 1:
@@ -207,7 +256,10 @@ def _override(document: Document, override: str) -> None:
     paths: list[Place] = []
     if key in (*_REQUIRED, *_OPTIONAL):
         paths = [(key,)]
-    elif owner in ("sweep", "images") and isinstance(document.data.get(owner), dict):
+    elif owner in _SECTIONS and key != f"{owner}.":
+        if owner not in document.data:
+            document.data[owner], document.places[owner,] = {}, f"--set {override}"
+        _mapping(document, (owner,))
         paths = [(owner, key.partition(".")[2])]
     else:
         for collection in ("systems", "channel"):
@@ -217,7 +269,7 @@ def _override(document: Document, override: str) -> None:
                     if "." in key and (owner in _names(item) or owner == collection == "channel"):
                         paths.append((collection, i, key.partition(".")[2]))
     if not paths:
-        raise UsageError(f"--set {override}: no {owner!r}; {nearest(owner, _settable(document))}")
+        raise UsageError(f"--set {override}: {_nearest_key(document, key)}")
     for path in paths:
         _at(document, path[:-1])[path[-1]] = value
         for known in [known for known in document.places if known[: len(path)] == path]:
@@ -225,9 +277,34 @@ def _override(document: Document, override: str) -> None:
         document.places[path] = f"--set {override}"
 
 
-def _settable(document: Document) -> list[str]:
-    named = [item for key in ("systems", "channel") for item in document.data.get(key) or []]
-    return [*_REQUIRED, *_OPTIONAL, *(name for item in named for name in _names(item))]
+def _nearest_key(document: Document, key: str) -> str:
+    """What may be set in place of a key that does not exist: the one most like it, or what keys look like."""
+    collections: dict[discover.Kind, str] = {"system": "systems", "channel": "channel"}
+    arguments = {
+        f"{name}.{argument}": None
+        for kind, collection in collections.items()
+        for item in document.data.get(collection) or []
+        for name in reversed(_names(item))
+        if "." not in name  # a path: its label is what can be set
+        for argument in _arguments_of(kind, item)
+    }
+    keys = [*_REQUIRED, *_OPTIONAL, "sweep.snr_db", "sweep.users", *arguments]
+    keys += [f"images.{name}" for name in discover.image_arguments()]
+    alike = [known for known in keys if known.rpartition(".")[2] == key] or [
+        known for known in keys if known.partition(".")[0] == key
+    ]
+    if alike:
+        return f"no such key; did you mean {alike[0]!r}?"
+    close = nearest(key, keys)
+    return f"no such key; {close if close.startswith('did') else 'semcom show SCENARIO lists the keys'}"
+
+
+def _arguments_of(kind: discover.Kind, item: object) -> list[str]:
+    """Names of the arguments of a system or channel that is not checked yet."""
+    try:
+        return list(writable(discover.find(kind, str(item["name"])))) if isinstance(item, dict) else []
+    except (KeyError, UsageError):
+        return []
 
 
 def _names(item: object) -> list[str]:
@@ -282,11 +359,14 @@ def _numbers(document: Document, path: Place, fits: Callable[[float], bool], wan
     return tuple(float(value) for value in values)
 
 
-def _scalar(document: Document, key: str, kind: type, default: Any, least: int | None = None) -> Any:
+def _scalar(
+    document: Document, key: str, kind: type, default: Any, least: int | None = None, most: int | None = None
+) -> Any:
     value: Any = document.data.get(key, default)
     right = isinstance(value, kind) and not isinstance(value, bool)
-    if not right or (least is not None and value < least):
-        wanted = "text" if kind is str else "a whole number" if least is None else f"a whole number, {least} or more"
+    if not right or (least is not None and value < least) or (most is not None and value > most):
+        wanted = "text" if kind is str else "a whole number"
+        wanted += "" if least is None else f", {least} or more" if most is None else f" from {least} to {most}"
         raise UsageError(f"{document.place(key)}: {key} must be {wanted}, not {_yaml(value)}")
     return value
 

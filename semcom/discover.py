@@ -116,6 +116,15 @@ def entries(kind: Kind) -> Mapping[str, Entry]:
     return {entry.name: entry for entry in read if entry is not None}
 
 
+def trainable() -> list[str]:
+    """Names of what `semcom train` takes: the folders of semcom/systems that have a training.py.
+
+    >>> "deepjscc" in trainable()
+    True
+    """
+    return sorted(path.parent.name for path in _HOMES["system"][0].glob("*/training.py"))
+
+
 def find(kind: Kind, name: str, folder: Path | None = None) -> Entry:
     """The entry of a name; a name that ends in .py is a file of your own, looked for from `folder`.
 
@@ -251,28 +260,28 @@ def _argument_texts(docstring: str) -> dict[str, str]:
 
 
 def _table(path: Path, name: str) -> dict[str, str]:
-    """Keys of a dictionary at the top of a file, with the first line about the function that each value names."""
+    """Keys of a dictionary at the top of a file, with the first line about what each value names."""
     tree = _parse(path)
-    functions = _functions(tree)
+    named = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else getattr(node, "target", None)
         written = targets[0] if isinstance(targets, list) else targets
         value = getattr(node, "value", None)
         if isinstance(written, ast.Name) and written.id == name and isinstance(value, ast.Dict):
             return {
-                str(ast.literal_eval(key)): _summary(functions, item)
+                str(ast.literal_eval(key)): _summary(named, item)
                 for key, item in zip(value.keys, value.values, strict=True)
                 if key is not None
             }
     raise AssertionError(f"{path} has no dictionary {name}")
 
 
-def _summary(functions: Mapping[str, ast.FunctionDef], value: ast.expr) -> str:
-    """First line of the docstring of the first function that an expression names; `_psnr` may leave it to `psnr`."""
+def _summary(named: Mapping[str, ast.FunctionDef | ast.ClassDef], value: ast.expr) -> str:
+    """First line of the docstring of the first function or class in an expression; `_psnr` may leave it to `psnr`."""
     for node in ast.walk(value):
-        if isinstance(node, ast.Name) and node.id in functions:
-            for function in (node.id, node.id.lstrip("_")):
-                if function in functions and (text := ast.get_docstring(functions[function])):
+        if isinstance(node, ast.Name) and node.id in named:
+            for name in (node.id, node.id.lstrip("_")):
+                if name in named and (text := ast.get_docstring(named[name])):
                     return text.partition("\n")[0]
     return ""
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from channels._base import Channel, Received
 from channels._errors import UsageError
 from channels._rng import Rng
+from semcom._limits import MOST_SNR_DB
 from semcom.system import Bound, Payload, Reception, Sample, System
 
 # Analogue rows are normalised exactly; |point|^2 of random constellation points deviates by at most 0.63 (256QAM).
 _ANALOG_TOLERANCE = 1e-3
 _DIGITAL_DEVIATION = 0.63
-_MOST_DB = 100  # beyond it float32 noise is nothing or everything
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,11 @@ class Delivery:
         truth: what the transmitter kept for the metrics.
         uses: int64 [rows], channel uses charged, headers included.
         medium_uses: int64 [rows], uses of the medium by all users together, overhead included.
-        energy: float32 [rows], energy sent, pilots included, in units of one symbol's mean energy.
+        energy: float32 [rows], energy sent, pilots included, in units of one symbol's mean energy; None of a bound,
+            which sends nothing.
         snr_db: float32 [rows], the configured SNR.
-        snr_realised_db: float32 [rows], sent energy over error energy, each weighted by 1 / noise variance.
+        snr_realised_db: float32 [rows], sent energy over error energy, each weighted by 1 / noise variance;
+            None of a bound.
     """
 
     sample: Sample
@@ -41,9 +43,9 @@ class Delivery:
     truth: Mapping[str, Any]
     uses: Int[Tensor, " rows"]
     medium_uses: Int[Tensor, " rows"]
-    energy: Float[Tensor, " rows"]
+    energy: Float[Tensor, " rows"] | None
     snr_db: Float[Tensor, " rows"]
-    snr_realised_db: Float[Tensor, " rows"]
+    snr_realised_db: Float[Tensor, " rows"] | None
 
 
 class Link:
@@ -86,8 +88,8 @@ class Link:
                 f"{rows} pictures need one seed each (got {len(seeds)}) and must divide among {users} users"
             )
         snr = torch.as_tensor(snr_db, dtype=torch.float32).expand(rows)
-        if not bool((snr.abs() <= _MOST_DB).all()):
-            raise UsageError(f"the SNR must lie within -{_MOST_DB} and {_MOST_DB} dB")
+        if not bool((snr.abs() <= MOST_SNR_DB).all()):
+            raise UsageError(f"the SNR must lie within -{MOST_SNR_DB} and {MOST_SNR_DB} dB")
         rng = Rng(seeds)
         if isinstance(self.system, Bound):
             return self._reach(self.system, sample, snr, rng, users)
@@ -141,9 +143,9 @@ class Link:
             truth={},
             uses=uses,
             medium_uses=self._medium_uses(uses, users),
-            energy=uses.float(),
+            energy=None,
             snr_db=snr,
-            snr_realised_db=snr,
+            snr_realised_db=None,
         )
 
 

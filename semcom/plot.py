@@ -45,12 +45,13 @@ _NAMES = {
     "ms_ssim": "MS-SSIM",
     "ms_ssim_db": "MS-SSIM",
     "payload_ber": "payload BER",
+    "ber": "BER",
     "bler": "BLER",
     "cbr": "cbr",
     "medium_cbr": "medium cbr spent",
     "snr_realised_db": "realised SNR",
 }
-_LOGARITHMIC = ("payload_ber",)
+_LOGARITHMIC = ("payload_ber", "ber")
 _SHARES = ("outage", "bler")
 _LOST = 0.5  # a point at which more rows than this share are in outage is drawn hollow
 
@@ -246,7 +247,8 @@ def _legend(drawing: Figure, panels: Any, hollow: bool) -> None:
     if hollow:
         note = Line2D([], [], linestyle="", marker="o", color="#555555", markerfacecolor="white")
         handles["hollow: more than half lost"] = note
-    columns = max(1, min(len(handles), int(drawing.get_figwidth() / 1.7)))
+    inches = 0.6 + 0.07 * max(map(len, handles))  # a line's mark and its words
+    columns = max(1, min(len(handles), int(drawing.get_figwidth() / inches)))
     drawing.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns)
 
 

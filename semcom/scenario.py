@@ -70,6 +70,21 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """When a point has been repeated often enough: once its mean is known well enough.
+
+    Args:
+        metric: whose mean, one of the scenario's.
+        half_width: how far the ends of its 95 % interval, as tables print it, may lie from the mean.
+        max_repetitions: after so many it ends in any case.
+    """
+
+    metric: str
+    half_width: float
+    max_repetitions: int
+
+
+@dataclass(frozen=True)
 class Point:
     """One system over one channel under one set of conditions: what it sends is one part of the table.
 
@@ -140,11 +155,12 @@ class Scenario:
         axes: swept arguments of systems and channels.
         images: what is sent.
         metrics: names from `semcom.metrics.METRICS`.
-        repetitions: how often everything is sent, with new draws.
+        repetitions: how often everything is sent, with new draws; with `stop`, how often before each look at the mean.
         seed: of all draws.
         batch: rows that are sent together; part of the scenario because sums depend on it in their last bits.
         threads: of torch in each worker, for the same reason.
         symbol_rate_hz: uses of the medium in a second; with it rows have a column `airtime_s`.
+        stop: when a point needs no more repetitions; None repeats all equally often.
     """
 
     title: str
@@ -162,9 +178,13 @@ class Scenario:
     batch: int
     threads: int
     symbol_rate_hz: float | None = None
+    stop: Stop | None = None
 
     def points(self) -> list[Point]:
-        """All points, in an order that never changes; systems alternate, so that partial results compare."""
+        """All points, in an order that never changes; systems alternate, so that partial results compare.
+
+        With a stop rule these are the first; `semcom.repeats` says which others follow.
+        """
         return [
             Point(
                 system=system.under(settings),
@@ -269,5 +289,9 @@ def to_yaml(scenario: Scenario) -> str:
         "seed": scenario.seed,
         "batch": scenario.batch,
         "threads": scenario.threads,
-    } | ({} if scenario.symbol_rate_hz is None else {"symbol_rate_hz": scenario.symbol_rate_hz})
+    }
+    if scenario.symbol_rate_hz is not None:
+        data["symbol_rate_hz"] = scenario.symbol_rate_hz
+    if scenario.stop is not None:
+        data["stop"] = asdict(scenario.stop)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)

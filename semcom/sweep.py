@@ -10,17 +10,17 @@ it had; seconds are kept apart because they are not.
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +31,11 @@ from tqdm import tqdm
 from channels._base import Channel
 from channels._errors import UsageError
 from channels._rng import seed_for
-from semcom.images import Picture, group_by_shape, load, to_pil
+from semcom._run_folder import RunFolder, png
+from semcom.images import Picture, group_by_shape, load
 from semcom.link import Delivery, Link
 from semcom.metrics import METRICS, measure
+from semcom.repeats import Repeats
 from semcom.scenario import Images, Point, Scenario, Variant, to_yaml
 from semcom.system import Bound, Sample, System, uses_for
 
@@ -75,29 +77,45 @@ def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = 
         `out`, for `table.read`.
 
     Raises:
-        UsageError: something in the scenario that only shows when it is built, a folder of another scenario, a folder
-            that cannot be written.
+        UsageError: something in the scenario that only shows when it is built, a folder of another scenario or of
+            other weights, a folder that cannot be written.
         PointError: any other failure, with the point that failed.
     """
     if workers < 1:
         raise UsageError(f"workers must be 1 or more, not {workers}")
-    out = Path(out)
-    points = {point.key: point for point in scenario.points()}
-    done = _prepare(out, points)
-    _write(out / "scenario.yaml", to_yaml(scenario).encode())
-    _write(out / "pictures" / "sent.png", _png(_pictures(scenario.images)[0].pixels))
-    missing = [point for key, point in points.items() if key not in done]
+    build_system.cache_clear()  # weights may have been replaced since this process ran something
+    folder, repeats, trained = RunFolder.opened(Path(out)), Repeats(scenario), _Trained(Path(out))
+    known, missing, taken_up = deque(scenario.points()), deque[Point](), set[str]()
+    total = len(known)
+    while known:
+        point = known.popleft()
+        if point.key not in folder.done:
+            missing.append(point)
+            continue
+        rows = folder.rows(point.key)
+        trained.note(point, rows)
+        taken_up.add(point.key)
+        more = repeats.after(point, rows)
+        known.extend(more)
+        total += len(more)
+    folder.refuse_others(taken_up)
+    trained.compare_with_now()
+    folder.write("scenario.yaml", to_yaml(scenario).encode())
+    folder.write("pictures/sent.png", png(_pictures(scenario.images)[0].pixels))
+    if scenario.stop is None:
+        workers = max(1, min(workers, len(missing)))
     with (
         closing(_results(missing, workers)) as results,
-        tqdm(total=len(points), initial=len(done), bar_format=_BAR, disable=not progress) as bar,
+        tqdm(total=total, initial=len(taken_up), bar_format=_BAR, disable=not progress) as bar,
     ):
         for point, part in results:
-            for name, png in part.pictures.items():
-                _write(out / "pictures" / name, png)
-            _write(out / "seconds" / f"{point.key}.parquet", _parquet(part.seconds))
-            _write(out / "rows" / f"{point.key}.parquet", _parquet(part.rows))  # last: it says that the point is done
+            trained.note(point, part.rows)
+            folder.write_part(point.key, part.rows, part.seconds, part.pictures)
+            more = repeats.after(point, part.rows)
+            missing.extend(more)
+            bar.total += len(more)
             bar.update()
-    return out
+    return folder.out
 
 
 def run_point(point: Point) -> Part:
@@ -119,20 +137,12 @@ def run_point(point: Point) -> Part:
                 kept = [picture.name == first and user == 0 == point.repetition for picture, user in batch]
                 columns.setdefault("picture", []).extend(f"{point.key}.png" if keep else "" for keep in kept)
                 if True in kept:
-                    pictures[f"{point.key}.png"] = _png(delivery.reception.images[kept.index(True)])
+                    pictures[f"{point.key}.png"] = png(delivery.reception.images[kept.index(True)])
     return _part(point, columns, pictures)
 
 
-def send(point: Point, picture: Picture) -> Delivery:
-    """Send one picture of your own, from each user of a point."""
-    channel = _channel(point.channel)
-    link = Link(build_system(point.system, granted_cbr(point, channel, picture)), channel)
-    with _threads(point.threads), torch.no_grad():
-        return deliver(link, point, [(picture, user) for user in range(point.users)])
-
-
-def deliver(link: Link, point: Point, batch: Sequence[tuple[Picture, int]]) -> Delivery:
-    """Send a batch of (picture, user), users of one medium next to each other.
+def deliver(link: Link, point: Point, batch: Sequence[tuple[Picture, int]], message: torch.Tensor | None = None) -> Delivery:
+    """Send a batch of (picture, user), users of one medium next to each other, each with the same message if any.
 
     A row's seed names the scenario's seed, the repetition, the picture and the user: neither SNR nor system, so that
     all points see the same draws.
@@ -142,6 +152,7 @@ def deliver(link: Link, point: Point, batch: Sequence[tuple[Picture, int]]) -> D
     labels = [picture.labels for picture in pictures if picture.labels is not None]
     sample = Sample(
         images=torch.stack([picture.pixels for picture in pictures]),
+        message=None if message is None else message.expand(len(batch), -1),
         captions=captions if len(captions) == len(pictures) else None,
         labels=torch.stack(labels) if len(labels) == len(pictures) else None,
         names=tuple(picture.name for picture in pictures),
@@ -188,6 +199,39 @@ def _built(variant: Variant, granted: dict[str, float]) -> Any:
         return variant.entry.load()(**dict(variant.arguments), **granted)
     except UsageError as error:
         raise UsageError(f"{variant.label}: {error}") from None
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Which weights the rows of a folder were made with; one folder never holds those of two trainings.
+
+    Args:
+        out: the folder, for the message.
+    """
+
+    out: Path
+    found: dict[tuple[object, ...], tuple[str, Point]] = field(default_factory=dict)
+
+    def note(self, point: Point, rows: pyarrow.Table) -> None:
+        """Refuse rows of other weights than those of the same system before them."""
+        self._same(point, rows["weights"][0].as_py())
+
+    def compare_with_now(self) -> None:
+        """Refuse to go on with rows of weights that have been replaced since; what is not trained is not built."""
+        for weights, point in list(self.found.values()):
+            if "@" in weights:  # a name with the hash of a file
+                picture, channel = _pictures(point.images)[0], _channel(point.channel)
+                system = build_system(point.system, granted_cbr(point, channel, picture))
+                self._same(point, system.weights if isinstance(system, System) else "")
+
+    def _same(self, point: Point, weights: str) -> None:
+        texts = tuple(pair for pair in point.system.arguments if isinstance(pair[1], str))  # numbers name no file
+        before, _ = self.found.setdefault((point.system.label, texts), (weights, point))
+        if weights != before:
+            raise UsageError(
+                f"{self.out} holds rows of {point.system.label} with weights {before}, which now are {weights}; "
+                "choose another --out, remove the folder, or put the former weights back"
+            )
 
 
 # --- a point, batch by batch -----------------------------------------------------------------------------------------
@@ -263,21 +307,30 @@ def _part(point: Point, columns: dict[str, list[Any]], pictures: dict[str, bytes
 # --- workers ---------------------------------------------------------------------------------------------------------
 
 
-def _results(points: list[Point], workers: int) -> Generator[tuple[Point, Part]]:
-    """(point, part) as they are finished, in this process or in several."""
-    if workers == 1 or len(points) < 2:
-        yield from ((point, _attempt(point)) for point in points)
+def _results(due: deque[Point], workers: int) -> Generator[tuple[Point, Part]]:
+    """(point, part) as they are finished, in this process or in several, also of points that join `due` meanwhile."""
+    if workers == 1:
+        while due:
+            point = due.popleft()
+            yield point, _attempt(point)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
-    with ProcessPoolExecutor(min(workers, len(points)), mp_context=spawn, initializer=_be_a_worker) as pool:
-        waiting = {pool.submit(_attempt, point): point for point in points}
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
+        running: dict[Future[Part], Point] = {}
         try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
+            while due or running:
+                running |= {pool.submit(_attempt, point): point for point in _drained(due)}
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
         except BrokenProcessPool:
             raise PointError("a worker was killed, perhaps for lack of memory; try fewer workers") from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _drained(due: deque[Point]) -> Iterator[Point]:
+    while due:
+        yield due.popleft()
 
 
 def _attempt(point: Point) -> Part:
@@ -310,52 +363,3 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _prepare(out: Path, points: dict[str, Point]) -> set[str]:
-    """Make the folder and return the points that are done."""
-    try:
-        for folder in ("rows", "seconds", "pictures"):
-            (out / folder).mkdir(parents=True, exist_ok=True)
-        done = {path.stem for path in (out / "rows").glob("*.parquet")}
-    except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}; choose another --out") from None
-    if strangers := done - set(points):
-        raise UsageError(
-            f"{out} holds {len(strangers)} part(s) of another scenario, or of other arguments by default "
-            f"({out / 'scenario.yaml'} says which); choose another --out or remove the folder"
-        )
-    return done
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all: a temporary file, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; rows written so far are kept") from None
-
-
-def _parquet(table: pyarrow.Table) -> bytes:
-    from pyarrow import parquet
-
-    file = io.BytesIO()
-    parquet.write_table(table, file)
-    return file.getvalue()
-
-
-def _png(pixels: torch.Tensor) -> bytes:
-    file = io.BytesIO()
-    to_pil(pixels).save(file, format="PNG")
-    return file.getvalue()

@@ -66,25 +66,38 @@ def read(out: str | Path) -> pyarrow.Table:
     Raises:
         UsageError: there are none.
     """
-    import pyarrow
-    from pyarrow import parquet
-
     out = Path(out)
-    paths = sorted((out / "rows").glob("*.parquet"))
+    paths = sorted((out / "rows").glob("[!.]*.parquet"))
     if not paths:
         raise UsageError(f"no rows in {out}; `semcom run SCENARIO --out {out}` makes them")
     parts = []
     for path in paths:
-        try:
-            part = parquet.read_table(path)
-            seconds = out / "seconds" / path.name
-            if seconds.is_file():
-                part = part.append_column("seconds", parquet.read_table(seconds)["seconds"])
-        except (OSError, pyarrow.ArrowException) as error:
-            raise UsageError(f"{path} cannot be read ({error}); remove it and run again") from None
-        parts.append(part)
-    table = pyarrow.concat_tables(_same_types(parts), promote_options="permissive")
+        part, seconds = read_part(path), out / "seconds" / path.name
+        parts.append(part.append_column("seconds", read_part(seconds)["seconds"]) if seconds.is_file() else part)
+    table = joined(parts)
     return table.take(_order(table, out / "scenario.yaml"))
+
+
+def read_part(path: Path) -> pyarrow.Table:
+    """One file of a run's folder.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UsageError(f"{path} cannot be read ({error}); remove it and run again") from None
+
+
+def joined(parts: Sequence[pyarrow.Table]) -> pyarrow.Table:
+    """Parts of a table as one; a column that a part lacks is null there."""
+    import pyarrow
+
+    return pyarrow.concat_tables(_same_types(parts), promote_options="permissive")
 
 
 def _order(table: pyarrow.Table, scenario: Path) -> list[int]:
@@ -103,7 +116,7 @@ def _order(table: pyarrow.Table, scenario: Path) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def _same_types(parts: list[pyarrow.Table]) -> list[pyarrow.Table]:
+def _same_types(parts: Sequence[pyarrow.Table]) -> list[pyarrow.Table]:
     """Make text of a column that is text in one part and a number in another (a swept "auto" beside 0.5)."""
     import pyarrow
 
@@ -140,7 +153,9 @@ def summarise(table: pyarrow.Table, metric: str) -> list[Line]:
     """One line for each system under each condition.
 
     The interval is of the mean over pictures like these: pictures are resampled, with all their repetitions and users.
-    Where there is only one picture, repetitions are resampled, and the interval is of that picture's mean.
+    Where there is only one picture, repetitions are resampled, and the interval is of that picture's mean. A ratio of
+    counts whose rows are all or nothing, as lost or not lost, has the interval of a `proportion`, which resampling
+    rows that are all alike cannot give.
 
     Args:
         table: from `read`.
@@ -150,6 +165,7 @@ def summarise(table: pyarrow.Table, metric: str) -> list[Line]:
         raise UsageError(f"no metric {metric!r} in these rows; {nearest(metric, metrics(table))}")
     columns = {name: table[name].to_pylist() for name in ("system", "bound", *conditions(table))}
     numerators, denominators = _sums(table, metric)
+    counted = metric not in table.column_names
     images, repetitions = table["image"].to_pylist(), table["repetition"].to_pylist()
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*columns.values(), strict=True)):
@@ -160,6 +176,8 @@ def summarise(table: pyarrow.Table, metric: str) -> list[Line]:
         clusters = [images[row] for row in rows]
         if len(set(clusters)) == 1:
             clusters = [repetitions[row] for row in rows]
+        all_or_nothing = counted and bool(((numerators == 0) | (numerators == denominators))[rows].all())
+        interval = proportion if all_or_nothing else estimate
         system, bound, *values = key
         lines.append(
             Line(
@@ -168,7 +186,7 @@ def summarise(table: pyarrow.Table, metric: str) -> list[Line]:
                 system,
                 bound,
                 dict(zip(conditions(table), values, strict=True)),
-                estimate(numerators[rows], denominators[rows], clusters),
+                interval(numerators[rows], denominators[rows], clusters),
             )
         )
     return lines
@@ -192,8 +210,7 @@ def estimate(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequenc
     >>> print(estimate(np.array([1.0, 2, 3, 4]), np.ones(4), ["a", "b", "c", "d"]))
     2.500 [1.000, 4.000]
     """
-    names, index = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-    count = len(names)
+    index, count = _numbered(clusters)
     infinite = np.isinf(numerators)
     finite = np.bincount(index, np.where(infinite, 0, numerators), count)
     endless = np.bincount(index, np.where(infinite, np.sign(numerators), 0), count)
@@ -216,11 +233,51 @@ def estimate(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequenc
     return Estimate(mean, float(low), float(high), count, len(numerators))
 
 
+def proportion(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequence[Any]) -> Estimate:
+    """Sum of numerators over sum of denominators, and Wilson's interval, of rows that are all or nothing.
+
+    Wilson's interval (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n), with for n the number of
+    rows, or where rows of a cluster are alike the smaller number of independent rows that would know p equally well:
+    n p (1 - p) / (n - 1) / var(p) (t_rows / t_clusters)^2, where var(p) is the variance between clusters and t are the
+    97.5 % points of Student's t.
+
+    Source: Wilson, J. American Statistical Association 22(158), 1927; for clusters Korn and Graubard, Survey
+    Methodology 24(2), 1998, and Dean and Pagano, J. Survey Statistics and Methodology 3(4), 2015.
+
+    >>> print(proportion(np.zeros(10), np.ones(10), range(10)))
+    0 [0, 0.278]
+    """
+    rows, mean = len(numerators), float(numerators.sum() / denominators.sum())
+    index, count = _numbered(clusters)
+    n = float(rows)
+    if 0 < mean < 1 and count > 1:
+        errors = np.bincount(index, numerators - mean * denominators, count) / denominators.sum()
+        variance = count / (count - 1) * float(np.square(errors).sum())
+        if variance > 0:
+            alone = mean * (1 - mean) / (rows - 1)  # the variance if rows knew nothing of each other
+            n = min(n, rows * alone / variance * (_t(rows) / _t(count)) ** 2)
+    z = NormalDist().inv_cdf(0.975)
+    centre, spread = mean + z**2 / (2 * n), z * math.sqrt(mean * (1 - mean) / n + (z / (2 * n)) ** 2)
+    low, high = ((centre + side * spread) / (1 + z**2 / n) for side in (-1, 1))
+    return Estimate(mean, 0.0 if mean == 0 else low, 1.0 if mean == 1 else high, count, rows)
+
+
+def _numbered(clusters: Sequence[Any]) -> tuple[np.ndarray, int]:
+    """The cluster of each row as a number from 0, and how many there are."""
+    names, index = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
+    return index, len(names)
+
+
 def _tail(count: int) -> float:
     """Share of resamples to leave out at each end."""
+    return NormalDist().cdf(-math.sqrt(count / (count - 1)) * _t(count))
+
+
+def _t(count: int) -> float:
+    """97.5 % point of Student's t with count - 1 degrees of freedom."""
     from scipy.special import stdtrit
 
-    return NormalDist().cdf(math.sqrt(count / (count - 1)) * float(stdtrit(count - 1, 0.025)))
+    return float(stdtrit(count - 1, 0.975))
 
 
 # --- for people and for other programs -------------------------------------------------------------------------------

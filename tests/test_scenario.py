@@ -42,6 +42,7 @@ def test_the_dictionary_stays_as_it_was(scenario_data):
 
 def test_what_is_written_loads_as_the_same_scenario(scenario_data, write_scenario):
     scenario_data["sweep"]["toy.block"] = [4, 8]
+    scenario_data["stop"] = {"metric": "psnr", "half_width": 0.5, "max_repetitions": 20}
     scenario = scenario_from(scenario_data)
     assert asdict(load_scenario(write_scenario(to_yaml(scenario)))) == asdict(scenario)
 
@@ -95,6 +96,39 @@ def test_overrides_reach_arguments_by_label_name_and_as_the_channel(scenario_dat
     assert len(scenario_from(scenario_data, ["sweep.toy.block=[4, 8]"]).axes) == 1
 
 
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("toy=4", "did you mean 'toy.block'?"),
+        ("block=4", "did you mean 'toy.block'?"),
+        ("snr_db=3", "did you mean 'sweep.snr_db'?"),
+        ("repetition=3", "did you mean 'repetitions'?"),
+        ("toi.block=4", "did you mean 'toy.block'?"),
+        ("rayleigh.coherence=4", "rayleigh.build has no argument 'coherence'; did you mean 'coherence_uses'?"),
+        ("image.count=2", "did you mean 'images.count'?"),
+        ("stop.half_width=0.1", "'metric' is missing from stop"),
+        ("zzz=1", "semcom show SCENARIO lists the keys"),
+    ],
+)
+def test_a_wrong_override_is_told_a_key_that_can_be_set(scenario_data, override, words):
+    with pytest.raises(UsageError) as raised:
+        scenario_from(scenario_data, [override])
+    assert str(raised.value).startswith(f"--set {override}: ")
+    assert words in str(raised.value)
+    assert f"did you mean {override.partition('=')[0]!r}" not in str(raised.value)
+
+
+def test_a_system_on_its_own_takes_only_its_arguments():
+    with pytest.raises(UsageError, match="only arguments of rician can be set here"):
+        variant("channel", "rician", ["seed=3"])
+
+
+def test_a_stop_rule_is_set_piece_by_piece(scenario_data):
+    scenario_data["stop"] = {"metric": "psnr", "half_width": 0.5, "max_repetitions": 20}
+    rule = scenario_from(scenario_data, ["stop.half_width=1"]).stop
+    assert asdict(rule) == {"metric": "psnr", "half_width": 1.0, "max_repetitions": 20}
+
+
 VALID = f"""\
 title: toy
 systems:
@@ -131,9 +165,43 @@ WRONG = {
     "empty sweep of users": ("users: [1, 2]", "users:", 8, "users is empty"),
     "empty sweep": ("sweep:\n  snr_db: [0, 10]\n  users: [1, 2]", "sweep: {}", 6, "'snr_db' is missing"),
     "sweep of nothing": ("sweep:\n  snr_db: [0, 10]\n  users: [1, 2]", "sweep:", 6, "sweep must be keys and values"),
-    "NaN SNR": ("[0, 10]", "[0, .nan]", 7, "a finite number of dB, not NaN"),
-    "infinite SNR": ("[0, 10]", "[0, -.inf]", 7, "a finite number of dB, not -infinity"),
-    "SNR in words": ("[0, 10]", "[0, ten]", 7, "a finite number of dB, not 'ten'"),
+    "NaN SNR": ("[0, 10]", "[0, .nan]", 7, "a number of dB from -100 to 100, not NaN"),
+    "infinite SNR": ("[0, 10]", "[0, -.inf]", 7, "a number of dB from -100 to 100, not -infinity"),
+    "SNR beyond all noise": ("[0, 10]", "[0, 101]", 7, "a number of dB from -100 to 100, not 101"),
+    "SNR of a user beyond all noise": (
+        "metrics:",
+        "user_snr_offsets_db: [0, 95]\nmetrics:",
+        10,
+        "a user's SNR comes to 105 dB",
+    ),
+    "too many threads": ("metrics:", "threads: 30000\nmetrics:", 10, "threads must be a whole number from 1 to 1024"),
+    "stop at a metric that is not measured": (
+        "metrics:",
+        "stop: {metric: ssim, half_width: 1, max_repetitions: 9}\nmetrics:",
+        10,
+        "metric 'ssim' is not among the scenario's metrics; there are psnr",
+    ),
+    "misspelt stop": ("metrics:", "stop:\n  metrik: psnr\nmetrics:", 11, "no key 'metrik'; did you mean 'metric'?"),
+    "stop without a width": (
+        "metrics:",
+        "stop: {metric: psnr, max_repetitions: 9}\nmetrics:",
+        10,
+        "'half_width' is missing from stop, as in {metric: psnr, half_width: 0.01, max_repetitions: 100}",
+    ),
+    "stop at a negative width": (
+        "metrics:",
+        "stop:\n  metric: psnr\n  half_width: -0.1\n  max_repetitions: 9\nmetrics:",
+        12,
+        "half_width must be one number above 0, not -0.1",
+    ),
+    "stop before the first batch ends": (
+        "metrics:",
+        "repetitions: 10\nstop:\n  metric: psnr\n  half_width: 0.1\n  max_repetitions: 9\nmetrics:",
+        14,
+        "max_repetitions must be a whole number, 10 (the repetitions of a batch) or more, not 9",
+    ),
+    "stop that is no rule": ("metrics:", "stop: 0.1\nmetrics:", 10, "stop must be keys and values"),
+    "SNR in words": ("[0, 10]", "[0, ten]", 7, "a number of dB from -100 to 100, not 'ten'"),
     "zero users": ("[1, 2]", "[0]", 8, "users must be a whole number, 1 or more, not 0"),
     "negative users": ("[1, 2]", "[2, -1]", 8, "users must be a whole number, 1 or more, not -1"),
     "half a user": ("[1, 2]", "[1.5]", 8, "users must be a whole number, 1 or more, not 1.5"),

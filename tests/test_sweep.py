@@ -2,10 +2,6 @@
 
 import errno
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +9,9 @@ import torch
 from conftest import TOY
 
 from channels import UsageError, awgn, seed_for
-from semcom import sweep, table
+from semcom import cache, sweep, table, weights
+from semcom._run_folder import RunFolder
+from semcom.codecs import image_file
 from semcom.images import load
 from semcom.link import Link
 from semcom.scenario import scenario_from
@@ -71,26 +69,31 @@ def test_users_share_the_medium(scenario_data, tmp_path):
         assert row["medium_cbr"] == pytest.approx(0.125)
 
 
-def test_two_workers_give_the_same_bytes(scenario_data, undisturbed, tmp_path):
+def test_two_workers_give_the_same_bytes_and_fit_no_file_again(scenario_data, tmp_path):
+    """Of three SNRs, the first alone fits the image files; the others, and other processes, find them on disk."""
+    fixed = {"name": "digital", "codec": "jpeg", "adaptation": "fixed", "modulation": "qpsk", "code_rate": 0.5}
+    scenario_data["systems"].append(fixed)
+    scenario_data |= {"sweep": {"snr_db": [0, 10, 20]}, "repetitions": 1}
+    undisturbed = parts(sweep.run(scenario_from(scenario_data), tmp_path / "undisturbed"))
+    before = {path: path.stat().st_ino for path in cache.folder().rglob("*") if path.is_file()}
     assert parts(sweep.run(scenario_from(scenario_data), tmp_path / "out", workers=2)) == undisturbed
+    assert before == {path: path.stat().st_ino for path in cache.folder().rglob("*") if path.is_file()}
 
 
-def test_a_run_that_is_killed_goes_on_to_the_same_bytes(scenario_data, write_scenario, undisturbed, tmp_path):
-    path, out = write_scenario(scenario_data), tmp_path / "out"
-    command = [sys.executable, "-m", "semcom", "run", str(path), "--out", str(out), "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list(out.glob("rows/*.parquet")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    survivors = {name: content for name, content in parts(out).items() if not name.startswith(".")}
-    assert survivors
-    assert survivors.items() <= undisturbed.items()
-    times = {name: (out / "rows" / name).stat().st_mtime_ns for name in survivors}
-    sweep.run(scenario_from(scenario_data), out)
-    assert {name: content for name, content in parts(out).items() if not name.startswith(".")} == undisturbed
-    assert times == {name: (out / "rows" / name).stat().st_mtime_ns for name in survivors}, "done is done"
+def test_a_file_is_fitted_once_for_each_picture_and_budget(scenario_data, tmp_path, monkeypatch):
+    fitted = []
+
+    def encode(*arguments):
+        fitted.append(arguments[1:])
+        return fit(*arguments)
+
+    fit = image_file.encode
+    monkeypatch.setattr(image_file, "encode", encode)
+    monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path / "cache"))
+    fixed = {"name": "digital", "codec": "jpeg", "adaptation": "fixed", "modulation": "qpsk", "code_rate": 0.5}
+    scenario_data |= {"systems": [fixed], "sweep": {"snr_db": [0, 10, 20], "users": [1, 2]}, "repetitions": 2}
+    sweep.run(scenario_from(scenario_data), tmp_path / "out")
+    assert len(fitted) == 3 * 2, "pictures and grants, not SNRs, users or repetitions"
 
 
 def test_a_larger_sweep_takes_up_a_smaller_one(scenario_data, tmp_path):
@@ -167,5 +170,66 @@ def test_users_may_stand_at_different_distances(tmp_path):
     )
     rows = table.read(sweep.run(scenario, tmp_path)).to_pylist()
     assert [(row["user"], row["snr_db"]) for row in rows] == [(0, 0), (0, 0), (1, 12), (1, 12)]
-    assert all(abs(row["snr_realised_db"] - row["snr_db"]) < 1 for row in rows)
+    assert all(abs(row["snr_realised_db.numerator"] - row["snr_db"]) < 1 for row in rows)
     assert all(near["psnr"] > far["psnr"] + 3 for far, near in zip(rows[:2], rows[2:], strict=True))
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+TRAINED = """
+import sys
+sys.path.insert(0, {folder!r})
+import toy_system
+from dataclasses import replace
+from torch import nn
+from semcom.weights import rebuild
+
+def build(cbr: float, weights: str, block: int = 8):
+    network, used = rebuild(weights, "mine", lambda: nn.Linear(2, 2))
+    return replace(toy_system.build(cbr, block), weights=used)
+"""
+
+
+@pytest.fixture
+def trained(scenario_data, tmp_path):
+    """A scenario with a system that has weights, and a function that trains them again."""
+
+    def train(seed):
+        with weights.seeded(seed):
+            return weights.save(tmp_path / "mine.safetensors", torch.nn.Linear(2, 2), "mine", {}, {}).id
+
+    (tmp_path / "mine.py").write_text(TRAINED.format(folder=str(Path(TOY).parent)))
+    mine = {"name": str(tmp_path / "mine.py"), "label": "mine", "weights": str(tmp_path / "mine.safetensors")}
+    scenario_data |= {"systems": [mine], "repetitions": 1}
+    return scenario_data, train
+
+
+def test_rows_of_weights_that_were_replaced_are_refused(trained, tmp_path):
+    data, train = trained
+    first = train(1)
+    out = sweep.run(scenario_from(data, ["sweep.snr_db=[0]"]), tmp_path / "out")
+    before, second = parts(out), train(2)
+    for overrides in ([], ["sweep.snr_db=[0]"], ["sweep.mine.block=[8, 16]"]):  # also where all is done
+        with pytest.raises(UsageError) as raised:
+            sweep.run(scenario_from(data, overrides), out)
+        if "block" not in str(overrides):  # there the rows are of another scenario too
+            assert f"holds rows of mine with weights {first}, which now are {second}; choose" in str(raised.value)
+        assert parts(out) == before
+    assert train(1) == first
+    rows = table.read(sweep.run(scenario_from(data), out))
+    assert set(rows["weights"].to_pylist()) == {first}
+
+
+def test_weights_that_are_replaced_during_a_run_end_it(trained, tmp_path, monkeypatch):
+    data, train = trained
+    first = train(1)
+    write_part = RunFolder.write_part
+
+    def then_train(*arguments):
+        write_part(*arguments)
+        train(2)
+
+    monkeypatch.setattr(RunFolder, "write_part", then_train)
+    with pytest.raises(UsageError, match=f"holds rows of mine with weights {first}, which now are mine@"):
+        sweep.run(scenario_from(data), tmp_path / "out")  # with two users the grant, and so the system, is another
+    assert set(table.read(tmp_path / "out")["weights"].to_pylist()) == {first}

@@ -10,7 +10,7 @@ from scipy import stats
 from channels import UsageError
 from semcom import sweep, table
 from semcom.scenario import scenario_from
-from semcom.table import estimate
+from semcom.table import estimate, proportion
 
 
 def test_the_mean_is_the_mean_and_a_ratio_is_of_sums():
@@ -81,6 +81,39 @@ def test_infinite_rows_make_the_mean_infinite_and_leave_no_nan():
     assert estimate(np.array([1.0, -math.inf]), np.ones(2), range(2)).mean == -math.inf
 
 
+@pytest.mark.parametrize(
+    ("lost", "count", "low", "high"),
+    [  # Newcombe, Statistics in Medicine 17, 1998, table I, method 3: Wilson's score interval
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_shares_have_the_published_intervals(lost, count, low, high):
+    found = proportion(np.arange(count) < lost, np.ones(count), range(count))
+    assert (found.low, found.high) == (pytest.approx(low, abs=6e-5), pytest.approx(high, abs=6e-5))
+    theirs = stats.binomtest(lost, count).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+    kept = proportion(np.arange(count) >= lost, np.ones(count), range(count))
+    assert (kept.low, kept.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-9)
+
+
+@pytest.mark.parametrize("spread", [0, 0.3])
+def test_shares_of_pictures_that_differ_are_covered(spread):
+    """Rows of a picture share its chance, 0.3 - spread or 0.3 + spread; the interval is of the mean over pictures."""
+    random = np.random.default_rng(8)
+    pictures, trials = np.repeat(np.arange(20), 10), 500
+    found = []
+    for _ in range(trials):
+        chance = 0.3 + spread * random.choice([-1, 1], 20)
+        found.append(proportion(random.random(200) < chance[pictures], np.ones(200), pictures.tolist()))
+    covered = np.mean([share.low <= 0.3 <= share.high for share in found])
+    assert 0.95 - 4 * math.sqrt(0.95 * 0.05 / trials) < covered
+    width, alone = np.mean([share.high - share.low for share in found]), 2 * 1.96 * math.sqrt(0.3 * 0.7 / 200)
+    assert width < 1.25 * alone if spread == 0 else width > 1.5 * alone
+
+
 def rows_of(**columns):
     length = len(next(iter(columns.values())))
     metric = {b"unit": b"dB"}
@@ -110,6 +143,22 @@ def test_rows_with_nothing_to_count_do_not_count():
     (line,) = table.summarise(rows, "ber")
     assert (line.estimate.mean, line.estimate.rows) == (1 / 8, 2)
     assert table.summarise(rows_of(**{"ber.numerator": [0], "ber.denominator": [0]}), "ber") == []
+
+
+def test_nothing_lost_does_not_mean_that_nothing_can_be():
+    """0 of 10 pictures, or blocks of none of them: at most 27.8 %. Rows that are neither are resampled."""
+    none = {"ber.numerator": [0] * 10, "ber.denominator": [1] * 10}
+    (line,) = table.summarise(rows_of(**none), "ber")
+    assert (line.estimate.low, line.estimate.high) == (0, pytest.approx(0.2775, abs=5e-5))
+    (line,) = table.summarise(rows_of(**none | {"ber.denominator": [40] * 10}), "ber")
+    assert (line.estimate.low, line.estimate.high) == (0, pytest.approx(0.2775, abs=5e-5))
+    (line,) = table.summarise(rows_of(**none | {"ber.numerator": [1] * 10}), "ber")
+    assert (line.estimate.low, line.estimate.high) == (pytest.approx(0.7225, abs=5e-5), 1)
+    some = rows_of(**{"ber.numerator": [0, 1, 2, 0], "ber.denominator": [4] * 4})
+    (line,) = table.summarise(some, "ber")
+    assert line.estimate == estimate(np.array([0, 1, 2, 0]), np.full(4, 4), range(4))
+    (line,) = table.summarise(rows_of(psnr=[1.0, 1.0]), "psnr")
+    assert (line.estimate.low, line.estimate.high) == (1, 1), "a measured value is no count"
 
 
 def test_one_picture_resamples_its_repetitions():

@@ -1,0 +1,4 @@
+"""Bounds on what may be asked for, known without torch so that a scenario is refused when it is read."""
+
+MOST_SNR_DB = 100  # beyond it float32 noise is nothing or everything
+MOST_THREADS = 1024  # more than any machine has cores

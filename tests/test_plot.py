@@ -1,0 +1,153 @@
+"""What a figure must not get wrong: which line is which, what the axes count, what is a bound and how sure one is."""
+
+import math
+
+import matplotlib.figure
+import pyarrow as pa
+import pytest
+from matplotlib.colors import to_hex
+
+from semcom import plot, table
+
+# Okabe and Ito, "Color universal design", 2008
+OKABE_ITO = {"#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"}
+SYSTEMS = ["files", "waves", "networks", "carriers", "scenes", "bits", "limit"]
+SNRS_DB = [0.0, 5.0, 10.0]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Six systems and a bound over two channels, three SNRs, four pictures; the first system is lost at 0 dB."""
+    made = [
+        {
+            "system": system,
+            "channel": channel,
+            "medium_cbr_granted": 0.1,
+            "users": 1,
+            "snr_db": snr_db,
+            "repetition": 0,
+            "image": str(image),
+            "user": 0,
+            "bound": system == "limit",
+            "weights": "",
+            "point": "",
+            "picture": "",
+            "psnr": 20 + number + snr_db + image,
+            "ms_ssim": 0.5 + 0.01 * number,
+            "outage.numerator": int(system == "files" and snr_db == 0),
+            "outage.denominator": int(system != "limit"),
+            "payload_ber.numerator": 1,
+            "payload_ber.denominator": 100,
+        }
+        for number, system in enumerate(SYSTEMS)
+        for channel in ("awgn", "rayleigh")
+        for snr_db in SNRS_DB
+        for image in range(4)
+    ]
+    units = {"psnr": "dB", "ms_ssim": ""} | {
+        f"{name}.{part}": "" for name in ("outage", "payload_ber") for part in ("numerator", "denominator")
+    }
+    plain = pa.Table.from_pylist(made)
+    return plain.cast(
+        pa.schema(
+            field.with_metadata({"unit": units[field.name]}) if field.name in units else field for field in plain.schema
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(rows, tmp_path_factory):
+    """The figure as matplotlib knows it, caught as it is saved."""
+    caught = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matplotlib.figure.Figure, "savefig", lambda self, *_, **__: caught.append(self))
+        plot.figure(rows, tmp_path_factory.mktemp("run"))
+    return caught[0]
+
+
+def lines_of(panel) -> dict:
+    return {line.get_label(): line for line in panel.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_axes_say_what_they_count_and_in_which_unit(drawn):
+    assert [panel.get_ylabel() for panel in drawn.axes if panel.get_ylabel()] == [
+        "PSNR (dB)",
+        "MS-SSIM",
+        "outage",
+        "payload BER",
+    ]
+    assert {panel.get_xlabel() for panel in drawn.axes[-2:]} == {"SNR, Es/N0 per use (dB)"}
+    assert [panel.get_title() for panel in drawn.axes[:2]] == ["awgn", "rayleigh"]
+    assert [panel.get_yscale() for panel in drawn.axes[::2]] == ["linear", "linear", "linear", "log"]
+
+
+def test_every_system_is_in_the_legend_once(drawn):
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()] == [*SYSTEMS, "hollow: more than half lost"]
+
+
+@pytest.mark.parametrize("label", ["files", "AVIF behind 16QAM of rate 1/2, chosen for 8 dB less"])
+def test_the_legend_is_not_cut(rows, tmp_path, monkeypatch, label):
+    names = [label if name == "files" else name for name in rows["system"].to_pylist()]
+    rows = rows.set_column(0, "system", pa.array(names))
+    caught = []
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda self, *_, **__: caught.append(self))
+    plot.figure(rows, tmp_path, metrics=["psnr"])
+    caught[0].canvas.draw()
+    within, legend = caught[0].bbox, caught[0].legends[0].get_window_extent()
+    assert within.x0 <= legend.x0 < legend.x1 <= within.x1
+
+
+def test_systems_are_told_apart_by_colour_and_by_marker(drawn):
+    """Seven lines: colours of a set that people with any colour vision tell apart, and markers for those in print."""
+    lines = lines_of(drawn.axes[0])
+    assert list(lines) == SYSTEMS
+    colours = [to_hex(line.get_color()) for line in lines.values()]
+    assert set(colours) <= OKABE_ITO
+    assert len(set(colours)) == len(SYSTEMS)
+    markers = [line.get_marker() for name, line in lines.items() if name != "limit"]
+    assert len(set(markers)) == len(markers)
+    for panel in drawn.axes[1:]:  # and the same in every panel
+        for name, line in lines_of(panel).items():
+            assert (line.get_color(), line.get_marker()) == (lines[name].get_color(), lines[name].get_marker())
+
+
+def test_after_the_colours_have_been_round_lines_still_differ():
+    looks = [next_look for _, next_look in zip(range(40), plot._looks(), strict=False)]
+    assert len({(look["color"], look["marker"]) for look in looks}) == 40
+
+
+def test_bounds_alone_are_dashed_and_have_no_markers(drawn):
+    for panel in drawn.axes:
+        for name, line in lines_of(panel).items():
+            assert (line.get_linestyle() == "--") == (name == "limit")
+            assert (line.get_marker() in ("None", "")) == (name == "limit")
+
+
+def test_lines_and_bands_are_those_of_the_table(drawn, rows):
+    panel = drawn.axes[0]  # PSNR over AWGN
+    for name, band in zip(SYSTEMS, panel.collections, strict=True):
+        found = {
+            line.conditions["snr_db"]: line.estimate
+            for line in table.summarise(rows, "psnr")
+            if line.system == name and line.conditions["channel"] == "awgn"
+        }
+        line = lines_of(panel)[name]
+        assert list(line.get_xdata()) == SNRS_DB
+        assert list(line.get_ydata()) == [found[snr_db].mean for snr_db in SNRS_DB]
+        corners = {(x, y) for x, y in band.get_paths()[0].vertices.tolist()}
+        assert corners >= {(snr_db, end) for snr_db in SNRS_DB for end in (found[snr_db].low, found[snr_db].high)}
+        assert to_hex(band.get_facecolor()[0]) == to_hex(line.get_color())
+
+
+def test_where_most_pictures_are_lost_the_marker_is_hollow(drawn):
+    hollow = [
+        line for line in drawn.axes[0].get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+    ]
+    assert [list(line.get_xdata()) for line in hollow] == [[0.0]]
+    assert to_hex(hollow[0].get_color()) == to_hex(lines_of(drawn.axes[0])["files"].get_color())
+
+
+def test_a_bound_has_no_outage(drawn, rows):
+    assert "limit" not in lines_of(drawn.axes[4])
+    assert all(not math.isnan(line.estimate.low) for line in table.summarise(rows, "outage"))
