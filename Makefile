@@ -1,5 +1,6 @@
-# Everything runs inside .venv, which `make setup` creates from constraints.txt.
+# Everything runs inside .venv, which `make setup` creates from constraints.txt; EXTRAS='[onnx,tensorflow]' adds these.
 PYTHON ?= python3
+EXTRAS ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
@@ -17,10 +18,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  { echo "semcom needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@if command -v uv >/dev/null 2>&1; then \
 	  uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --group dev; \
+	  uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".$(EXTRAS)" --group dev; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet 'pip==26.3' && \
-	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev; \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".$(EXTRAS)" --group dev; \
 	fi
 	@touch $@
 
@@ -37,7 +38,7 @@ format: setup ## rewrite files in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 bench: setup ## speed of the LDPC decoder and the channels beside Sionna, in one run
-	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/air.py
+	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/air.py --out runs/bench/air.json
 
 clean: ## remove .venv and caches, never runs/
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build *.egg-info

@@ -97,6 +97,13 @@ def _plot(options: argparse.Namespace) -> None:
     _results(Path(options.out), options.x, options.metric, options.format)
 
 
+def _report(options: argparse.Namespace) -> None:
+    """Write one self-contained HTML page about a finished or unfinished run."""
+    from semcom import report
+
+    print(report.write(options.run, options.out))
+
+
 def _results(out: Path, x: str | None = None, chosen: Sequence[str] = (), suffix: str = "png") -> None:
     from semcom import plot, table
 
@@ -216,6 +223,10 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("--x", help="what to put on the horizontal axis; default snr_db if it was swept")
     plot.add_argument("--metric", action="append", default=[], help="which metrics; default all")
     plot.add_argument("--format", default="png", choices=["png", "pdf", "svg"])
+
+    report = command("report", _report)
+    report.add_argument("run", help="folder of a run")
+    report.add_argument("--out", metavar="HTML", help="the page; default report.html in the run's folder")
 
     check = command("check", _check)
     check.add_argument("name", help="of a system or channel")

@@ -28,14 +28,14 @@ def provenance_of(settings: Settings, measured: str) -> dict[str, str]:
     return {
         "command": command_line(settings),
         "settings": json.dumps(asdict(settings)),
-        "commit": _commit(),
+        "commit": commit(),
         "data": ", ".join(settings.data),
         "terms": " ".join(_TERMS.get(source, f"{source}: not known here.") for source in sources),
         "measured": measured,
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of the code that trains; "unknown" outside a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

@@ -31,6 +31,7 @@ from tqdm import tqdm
 from channels._base import Channel
 from channels._errors import UsageError
 from channels._rng import seed_for
+from semcom import _report_record
 from semcom._run_folder import RunFolder, png
 from semcom.images import Picture, group_by_shape, load
 from semcom.link import Delivery, Link
@@ -101,6 +102,7 @@ def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = 
     folder.refuse_others(taken_up)
     trained.compare_with_now()
     folder.write("scenario.yaml", to_yaml(scenario).encode())
+    folder.write(_report_record.NAME, _report_record.record(folder.out))
     folder.write("pictures/sent.png", png(_pictures(scenario.images)[0].pixels))
     if scenario.stop is None:
         workers = max(1, min(workers, len(missing)))
@@ -141,7 +143,9 @@ def run_point(point: Point) -> Part:
     return _part(point, columns, pictures)
 
 
-def deliver(link: Link, point: Point, batch: Sequence[tuple[Picture, int]], message: torch.Tensor | None = None) -> Delivery:
+def deliver(
+    link: Link, point: Point, batch: Sequence[tuple[Picture, int]], message: torch.Tensor | None = None
+) -> Delivery:
     """Send a batch of (picture, user), users of one medium next to each other, each with the same message if any.
 
     A row's seed names the scenario's seed, the repetition, the picture and the user: neither SNR nor system, so that

@@ -17,6 +17,15 @@ from semcom.codecs import image_file
 from semcom.images import to_bytes
 from semcom.system import Bound, Reception, Sample, uses_for
 
+BIBTEX = """
+@article{shannon1948mathematical,
+  author = {Shannon, Claude E.},
+  title = {A Mathematical Theory of Communication},
+  journal = {Bell System Technical Journal},
+  volume = {27}, pages = {379--423, 623--656}, year = {1948}
+}
+"""
+
 Form = Literal["ergodic", "outage"]
 
 _ERGODIC_USES = 2**18  # uses over which the mean is taken

@@ -17,6 +17,15 @@ from semcom.systems.carrier_image.agreement import from_tiles, random_masks, to_
 from semcom.systems.carrier_image.harmonic import harmonic_fill
 from semcom.systems.carrier_image.networks import PATCH, TILE
 
+BIBTEX = """
+@article{chan2002mathematical,
+  author = {Chan, Tony F. and Shen, Jianhong},
+  title = {Mathematical Models for Local Nontexture Inpaintings},
+  journal = {SIAM Journal on Applied Mathematics},
+  volume = {62}, number = {3}, pages = {1019--1043}, year = {2002}
+}
+"""
+
 _SWEEPS = (200, 200, 200, 400)  # converged to 0.01 dB
 
 

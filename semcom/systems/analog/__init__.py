@@ -11,6 +11,15 @@ from channels._base import positive
 from channels._errors import UsageError
 from semcom.system import System
 
+BIBTEX = """
+@inproceedings{jakubczak2011softcast,
+  author = {Jakubczak, Szymon and Katabi, Dina},
+  title = {A Cross-Layer Design for Scalable Mobile Video},
+  booktitle = {Proceedings of MobiCom},
+  year = {2011}
+}
+"""
+
 
 def build(cbr: float, allocation: Literal["matched", "softcast"] = "matched") -> System:
     """SoftCast: the DCT of the picture sent as analogue symbols, with optimal power allocation and linear estimation.

@@ -16,6 +16,15 @@ from semcom.system import Payload, Receiver, Reception, Sample, System, Transmit
 from semcom.systems.deepjscc.networks import STRIDE, Decoder, Encoder, condition
 from semcom.systems.deepjscc.stream import from_symbols, symbol_snr, to_symbols
 
+BIBTEX = """
+@article{bourtsoulatze2019deep,
+  author = {Bourtsoulatze, Eirina and {Burth Kurka}, David and G{\\"u}nd{\\"u}z, Deniz},
+  title = {Deep Joint Source-Channel Coding for Wireless Image Transmission},
+  journal = {IEEE Transactions on Cognitive Communications and Networking},
+  volume = {5}, number = {3}, pages = {567--579}, year = {2019}
+}
+"""
+
 PAPER = (
     "E. Bourtsoulatze, D. Burth Kurka, D. Gunduz, Deep joint source-channel coding for wireless image transmission, "
     "IEEE TCCN 2019; SNR attention after J. Xu et al., IEEE TCSVT 2021"
