@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -14,6 +15,7 @@ from channels._errors import UsageError
 from semcom.link import Delivery
 
 Rows = Shaped[Tensor, " rows"]
+Counts = tuple[Shaped[Tensor, "rows classes"], Shaped[Tensor, "rows classes"]]
 
 
 @dataclass(frozen=True)
@@ -21,18 +23,19 @@ class Metric:
     """A function from a delivery to its rows, never to an average.
 
     Args:
-        function: returns float [rows], or for a ratio of sums the counts (numerator [rows], denominator [rows]); a row
-            in which there is nothing to count is 0 of 0. Never NaN.
+        function: returns float [rows], or for a ratio of sums the counts (numerator [rows], denominator [rows]), or for
+            a mean of such ratios a column of each [rows, classes]; where there is nothing to count stands 0 of 0. Never
+            NaN.
         unit: as axes write it, or "" for a pure number.
         higher_is_better: which way is up; None where neither is.
     """
 
-    function: Callable[[Delivery], Rows | tuple[Rows, Rows]]
+    function: Callable[[Delivery], Rows | tuple[Rows, Rows] | Counts]
     unit: str
     higher_is_better: bool | None
 
 
-def measure(name: str, delivery: Delivery) -> Rows | tuple[Rows, Rows]:
+def measure(name: str, delivery: Delivery) -> Rows | tuple[Rows, Rows] | Counts:
     """The metric of that name.
 
     Raises:
@@ -248,6 +251,65 @@ def _snr_realised_db(delivery: Delivery) -> tuple[Rows, Rows]:
     return torch.where(sent, delivery.snr_realised_db, 0), sent.long()
 
 
+# --- scenes: what a judge reads in restored pictures, and bytes ------------------------------------------------------
+
+
+def _miou(delivery: Delivery) -> Counts:
+    """Mean over classes of intersection over union, as a judge reads the restored picture, against the true map."""
+    return _scenes().miou(delivery)
+
+
+def _miou_of_photo(delivery: Delivery) -> Counts:
+    """What the judge's mIoU is on the photographs themselves: the ceiling of `miou`."""
+    return _scenes().miou_of_photo(delivery)
+
+
+def _pixel_accuracy(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Pixels that a judge reads as their true class in the restored picture, of the labelled ones."""
+    return _scenes().pixel_accuracy(delivery)
+
+
+def _pixel_accuracy_of_photo(delivery: Delivery) -> tuple[Rows, Rows]:
+    """What the judge's pixel accuracy is on the photographs themselves: the ceiling of `pixel_accuracy`."""
+    return _scenes().pixel_accuracy_of_photo(delivery)
+
+
+def _road_iou(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Where is the road: intersection over union, as a judge reads the restored picture."""
+    return _scenes().road_iou(delivery)
+
+
+def _person_told(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Is there a pedestrian: 1 of 1 where a judge answers right from the restored picture."""
+    return _scenes().person_told(delivery)
+
+
+def _car_told(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Is there a car: 1 of 1 where a judge answers right from the restored picture."""
+    return _scenes().car_told(delivery)
+
+
+def _compression_ratio(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Bytes of the picture's samples over the bytes sent, before channel coding."""
+    return _scenes().compression_ratio(delivery)
+
+
+def _compression_ratio_to_png(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Bytes of the picture as PNG over the bytes sent, before channel coding."""
+    return _scenes().compression_ratio_to_png(delivery)
+
+
+def _delay_s(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Seconds of the bytes sent on the packet link of arXiv:2311.02926; computing is not in it."""
+    return _scenes().demonstration_air_s(delivery)
+
+
+def _scenes() -> ModuleType:
+    from semcom.systems.scene import measures  # which imports this module
+
+    return measures
+
+
 METRICS: dict[str, Metric] = {
     "psnr": Metric(_psnr, "dB", True),
     "ssim": Metric(_ssim, "", True),
@@ -263,4 +325,14 @@ METRICS: dict[str, Metric] = {
     "medium_cbr": Metric(_medium_cbr, "uses per real number", False),
     "energy": Metric(_energy, "symbol energies", False),
     "snr_realised_db": Metric(_snr_realised_db, "dB", None),
+    "miou": Metric(_miou, "", True),
+    "miou_of_photo": Metric(_miou_of_photo, "", True),
+    "pixel_accuracy": Metric(_pixel_accuracy, "", True),
+    "pixel_accuracy_of_photo": Metric(_pixel_accuracy_of_photo, "", True),
+    "road_iou": Metric(_road_iou, "", True),
+    "person_told": Metric(_person_told, "", True),
+    "car_told": Metric(_car_told, "", True),
+    "compression_ratio": Metric(_compression_ratio, "", True),
+    "compression_ratio_to_png": Metric(_compression_ratio_to_png, "", True),
+    "delay_s": Metric(_delay_s, "s", False),
 }

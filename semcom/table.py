@@ -169,14 +169,16 @@ def summarise(table: pyarrow.Table, metric: str) -> list[Line]:
     images, repetitions = table["image"].to_pylist(), table["repetition"].to_pylist()
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*columns.values(), strict=True)):
-        if denominators[row] > 0:
+        if (denominators[row] > 0).any():
             groups.setdefault(key, []).append(row)
     lines = []
     for key, rows in groups.items():
         clusters = [images[row] for row in rows]
         if len(set(clusters)) == 1:
             clusters = [repetitions[row] for row in rows]
-        all_or_nothing = counted and bool(((numerators == 0) | (numerators == denominators))[rows].all())
+        all_or_nothing = (
+            counted and numerators.ndim == 1 and bool(((numerators == 0) | (numerators == denominators))[rows].all())
+        )
         interval = proportion if all_or_nothing else estimate
         system, bound, *values = key
         lines.append(
@@ -196,11 +198,24 @@ def _sums(table: pyarrow.Table, metric: str) -> tuple[np.ndarray, np.ndarray]:
     if metric in table.column_names:
         values = table[metric].to_numpy()
         return values, np.ones(len(values))
-    return table[f"{metric}.numerator"].to_numpy(), table[f"{metric}.denominator"].to_numpy()
+    return _counts(table[f"{metric}.numerator"]), _counts(table[f"{metric}.denominator"])
+
+
+def _counts(column: pyarrow.ChunkedArray) -> np.ndarray:
+    """A count a row, or a row of counts, one a class; rows of another system that has none are zeros."""
+    import pyarrow
+
+    if not pyarrow.types.is_list(column.type):
+        return column.to_numpy()
+    rows = column.to_pylist()
+    width = max(len(row) for row in rows if row is not None)
+    return np.array([[0] * width if row is None else row for row in rows])
 
 
 def estimate(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequence[Any]) -> Estimate:
     """Sum of numerators over sum of denominators, and the expanded percentile interval of a cluster bootstrap.
+
+    Of counts [rows, classes] it is the mean of the classes' ratios; a class that nobody has stands out of it.
 
     Whole clusters are drawn with replacement, 2000 times, always the same draws. A percentile interval of n clusters is
     too narrow by about t / z sqrt(n / (n - 1)); taking percentiles further out by that factor makes up for it.
@@ -212,15 +227,16 @@ def estimate(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequenc
     """
     index, count = _numbered(clusters)
     infinite = np.isinf(numerators)
-    finite = np.bincount(index, np.where(infinite, 0, numerators), count)
-    endless = np.bincount(index, np.where(infinite, np.sign(numerators), 0), count)
-    weight = np.bincount(index, denominators, count)
+    finite = _by_cluster(np.where(infinite, 0, numerators), index, count)
+    endless = _by_cluster(np.where(infinite, np.sign(numerators), 0), index, count)
+    weight = _by_cluster(denominators, index, count)
 
     def ratio(times: np.ndarray) -> np.ndarray:
         """Of clusters taken so many times; an infinite row makes the mean infinite, wherever it is taken at all."""
         with np.errstate(divide="ignore", invalid="ignore"):
             sign = times @ endless
-            return np.where(sign != 0, np.copysign(np.inf, sign), (times @ finite) / (times @ weight))
+            ratios = np.where(sign != 0, np.copysign(np.inf, sign), (times @ finite) / (times @ weight))
+            return ratios if numerators.ndim == 1 else np.nanmean(ratios, -1)
 
     mean = float(ratio(np.ones(count)))
     if count < 2:
@@ -260,6 +276,13 @@ def proportion(numerators: np.ndarray, denominators: np.ndarray, clusters: Seque
     centre, spread = mean + z**2 / (2 * n), z * math.sqrt(mean * (1 - mean) / n + (z / (2 * n)) ** 2)
     low, high = ((centre + side * spread) / (1 + z**2 / n) for side in (-1, 1))
     return Estimate(mean, 0.0 if mean == 0 else low, 1.0 if mean == 1 else high, count, rows)
+
+
+def _by_cluster(values: np.ndarray, index: np.ndarray, count: int) -> np.ndarray:
+    """Sums of rows over clusters."""
+    sums = np.zeros((count, *values.shape[1:]))
+    np.add.at(sums, index, values)
+    return sums
 
 
 def _numbered(clusters: Sequence[Any]) -> tuple[np.ndarray, int]:

@@ -149,7 +149,7 @@ def _continue(trained: Run, minutes: float | None) -> weights.Weights:
     settings = trained.settings
     if settings.steps is None and not minutes:
         raise UsageError("say how long to train: a number of steps or minutes")
-    crops = Crops(settings.data, settings.rows, settings.crop, settings.zoom, settings.seed)
+    crops = Crops(settings.data, settings.rows, settings.crop, settings.zoom, settings.seed, settings.width)
     first, began = trained.step, time.monotonic()
     saved = validated = began
     with tqdm(total=settings.steps, initial=first, unit="step", mininterval=2) as bar:

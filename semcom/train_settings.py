@@ -27,6 +27,7 @@ class Settings:
         data, validation: sources of `semcom.images`; of the second, the first `validation_count` pictures.
         steps: length of the run; None until the speed of the first steps has turned minutes into steps.
         rows, crop, zoom: crops a step, their side in pixels, their greatest magnification.
+        width: of a crop in pixels; its height is then `crop`, and it shows as much of the picture as fits.
         learning_rate: the highest; linear warm-up, then constant, then linear to zero over the last 40 %.
         precision: of matrix products and convolutions, "bfloat16" or "float32"; "auto" is what the device is fast in.
         seed: of everything random.
@@ -44,6 +45,7 @@ class Settings:
     rows: int = 16
     crop: int = 128
     zoom: float = 2.0
+    width: int | None = None
     learning_rate: float = 1e-3
     precision: str = "auto"
     seed: int = 0
@@ -79,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", action="append", metavar="SOURCE", help="repeat for several; default photos")
     parser.add_argument("--validation", metavar="SOURCE", help="default photos")
     parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"])
-    for name in ("validation_count", "rows", "crop", "seed"):
+    for name in ("validation_count", "rows", "crop", "width", "seed"):
         parser.add_argument(_option(name), type=int)
     for name in ("zoom", "learning_rate"):
         parser.add_argument(_option(name), type=float)

@@ -9,14 +9,19 @@ from torch import nn
 from channels._errors import UsageError
 from channels._rng import Rng
 from semcom import streets
-from semcom.images import Picture
+from semcom.crops import Crops
+from semcom.images import SOURCES, Picture, load
 from semcom.system import Sample
 from semcom.systems.scene import restoring
 from semcom.systems.scene.classes import CLASSES, IGNORED, PALETTE, coloured
 from semcom.systems.scene.cyclegan import CycleGan, Verdict
+from semcom.systems.scene.judge import Judge
+from semcom.systems.scene.palette import mean_colours
+from semcom.systems.scene.reading import accuracy, confusion
 from semcom.systems.scene.restorer import Critic, Restorer
-from semcom.systems.scene.segmenter import Segmenter
-from semcom.systems.scene.training import accuracy, relit, segmentation_losses, training
+from semcom.systems.scene.segmenter import Segmenter, adopt
+from semcom.systems.scene.training import relit, segmentation_losses, training
+from semcom.weights import save
 
 
 @pytest.fixture(scope="module")
@@ -48,22 +53,32 @@ def test_a_class_has_one_name_and_one_colour():
     assert coloured(torch.full((1, 1, 1), IGNORED)).sum() == 0
 
 
+@pytest.fixture(scope="module")
+def judge():
+    torch.manual_seed(1)
+    return Judge(width=8).eval()
+
+
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (1, 90)])
-def test_the_segmenter_answers_for_every_pixel_of_any_size(segmenter, size):
-    logits = segmenter(torch.rand(2, 3, *size))
-    assert logits.shape == (2, len(CLASSES), *size)
+def test_segmenters_answer_for_every_pixel_of_any_size(segmenter, judge, size):
+    for network in (segmenter, judge):
+        assert network(torch.rand(2, 3, *size)).shape == (2, len(CLASSES), *size)
 
 
-def test_the_segmenter_sees_each_row_alone(segmenter, sample):
-    together = segmenter(sample.images)
-    assert torch.allclose(together[1:], segmenter(sample.images[1:]), atol=1e-5)
+def test_segmenters_see_each_row_alone(segmenter, judge, sample):
+    for network in (segmenter, judge):
+        together = network(sample.images)
+        assert torch.allclose(together[1:], network(sample.images[1:]), atol=1e-5)
 
 
-def test_a_backbone_takes_the_tensors_of_its_own_network_only(segmenter):
+def test_a_backbone_takes_the_tensors_of_its_own_network_only(segmenter, judge):
     tensors = [value.clone() for value in segmenter.backbone.state_dict().values()]
-    Segmenter(width=16).adopt_backbone([*tensors, torch.zeros(3)])
-    with pytest.raises(UsageError, match="Lite0"):
-        Segmenter(width=16).adopt_backbone(tensors[1:])
+    other = Segmenter(width=16)
+    adopt(other.backbone, [*tensors, torch.zeros(3)])
+    assert all(torch.equal(a, b) for a, b in zip(other.backbone.state_dict().values(), tensors, strict=True))
+    for backbone, given in ((other.backbone, tensors[1:]), (judge.backbone, tensors)):
+        with pytest.raises(UsageError, match="another network"):
+            adopt(backbone, given)
 
 
 def test_perfect_logits_cost_nothing_and_a_missed_class_costs_its_share():
@@ -79,8 +94,17 @@ def test_perfect_logits_cost_nothing_and_a_missed_class_costs_its_share():
 def test_accuracy_counts_by_hand():
     truth = torch.tensor([[0, 3, 3, IGNORED]])
     picture = Picture("x", torch.zeros(3, 1, 4), labels=truth)
-    measured = accuracy(lambda images: torch.tensor([[[0, 0, 3, 3]]]), [picture])
+    measured = accuracy(lambda picture: torch.tensor([[0, 0, 3, 3]]), [picture])
     assert measured == {"miou": 0.5, "pixel_accuracy": pytest.approx(2 / 3), "sky": 0.5, "road": 0.5}
+
+
+def test_what_is_not_seen_is_missed_and_taken_for_nothing_else():
+    counts = confusion(torch.tensor([[[0, IGNORED]]]), torch.tensor([[[0, 3]]]))[0]
+    assert counts.sum() == 2
+    assert counts[0, 0] == counts[3, len(CLASSES)] == 1
+    picture = Picture("x", torch.zeros(3, 1, 2), labels=torch.tensor([[0, 3]]))
+    measured = accuracy(lambda picture: torch.tensor([[0, IGNORED]]), [picture])
+    assert measured == {"miou": 0.5, "pixel_accuracy": 0.5, "sky": 1.0, "road": 0.0}
 
 
 def test_light_changes_and_stays_in_range(sample):
@@ -89,9 +113,10 @@ def test_light_changes_and_stays_in_range(sample):
     assert 0 <= lit.min() <= lit.max() <= 1
 
 
-def test_the_segmenter_learns_a_street(sample):
+@pytest.mark.parametrize("part", ["segmenter", "judge"])
+def test_segmenters_learn_a_street(part, sample):
     torch.manual_seed(0)
-    task = training(initial="random")
+    task = training(part=part, initial="random")
     optimiser = torch.optim.AdamW(task.network.parameters(), 2e-3)
     first = last = math.nan
     for step in range(8):
@@ -108,7 +133,26 @@ def test_training_names_its_parts():
     with pytest.raises(UsageError, match="restorer"):
         training(part="painter")
     with pytest.raises(UsageError, match="initial"):
-        training(initial="imagenet")
+        training(initial="zero")
+
+
+def test_rectangular_crops_show_as_much_as_fits_and_map_and_picture_agree(monkeypatch):
+    monkeypatch.setitem(SOURCES, "few", lambda argument: SOURCES["streets"]("val:64x48")[:3])
+    crops = Crops(["few"], rows=32, side=12, zoom=2.0, seed=0, width=16)
+    seen = crops.sample(3)
+    assert seen.images.shape == (32, 3, 12, 16)
+    assert seen.labels.shape == (32, 12, 16)
+    whole = Crops(["few"], rows=8, side=48, zoom=1.0, seed=0, width=64).sample(0)
+    pictures = {picture.pixels.numpy().tobytes(): picture.labels for picture in load("few")}
+    found = 0
+    for image, labels in zip(whole.images, whole.labels, strict=True):
+        for shown, classes in ((image, labels), (image.flip(2), labels.flip(1))):
+            truth = pictures.get(shown.contiguous().numpy().tobytes())
+            found += truth is not None
+            assert truth is None or torch.equal(truth, classes)
+    assert found >= 8
+    with pytest.raises(UsageError, match="width"):
+        Crops(["photos"], rows=1, side=8, zoom=1.0, seed=0, width=0)
 
 
 # --- restorers ------------------------------------------------------------------------------------------------------
@@ -155,7 +199,7 @@ def test_lost_bands_are_whole_rows_in_about_a_fifth_of_the_maps():
 
 def test_mean_colours_by_hand():
     images = torch.tensor([[[[0.2, 0.4, 1.0]], [[0.0, 0.0, 1.0]], [[1.0, 0.0, 1.0]]]])
-    colours = restoring.mean_colours(images, torch.tensor([[[3, 3, IGNORED]]]))
+    colours = mean_colours(images, torch.tensor([[[3, 3, IGNORED]]]))
     assert torch.allclose(colours[0, 3], torch.tensor([0.3, 0.0, 0.5]))
     assert torch.allclose(colours[0, 0], images.mean((2, 3))[0])
 
@@ -177,8 +221,33 @@ def test_every_phase_moves_its_own_module_and_all_of_it(part, sample):
             if value.grad is None or (value.ndim > 1 and not value.grad.any())
         ]
         assert not still
-        if phase.module is not task.network:
+        if phase.name == "criticise":
             assert all(value.grad is None or not value.grad.any() for value in task.network.parameters())
+
+
+def test_restorers_learn_from_what_a_segmenter_reads_and_a_judge_measures_them(tmp_path, segmenter, judge, sample):
+    files = {}
+    for name, network in (("segmenter", segmenter), ("judge", judge)):
+        files[name] = str(tmp_path / f"{name}.safetensors")
+        save(tmp_path / f"{name}.safetensors", network, "scene", network.configuration, {})
+    task = training(part="restorer", **files)
+    losses = task.phases[0].losses(sample, torch.zeros(2), _send, _rng("step"))
+    (gradient,) = torch.autograd.grad(losses["reading"], task.network.end.weight)
+    assert gradient.abs().max() > 0
+    pictures = [Picture("x", sample.images[0], labels=sample.labels[0])]
+    measured = task.measure(pictures)
+    read = task.measure([Picture("x", sample.images[0], labels=torch.zeros_like(sample.labels[0]))])
+    assert 0 <= measured["miou"] <= 1
+    assert measured != read
+
+
+def test_a_row_without_palette_is_painted_as_if_there_were_none():
+    torch.manual_seed(0)
+    network = Restorer(width=4).eval()
+    labels, palette = torch.randint(0, IGNORED, (2, 16, 16)), torch.rand(2, len(CLASSES), 3)
+    painted = network(labels, palette, torch.tensor([True, False]))
+    assert torch.allclose(painted[:1], network(labels[:1], palette[:1]), atol=1e-5)
+    assert torch.allclose(painted[1:], network(labels[1:]), atol=1e-5)
 
 
 def test_the_baseline_is_what_is_published_at_half_width():

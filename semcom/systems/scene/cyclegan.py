@@ -55,10 +55,10 @@ class Translator(nn.Module):
 
 
 class CycleGan(nn.Module):
-    """Both translators; `forward` restores.
+    """The translator to photographs, around which the other three networks are there for training only.
 
     Args:
-        width, blocks: of the translators.
+        width, blocks: of the translator.
         side: height in pixels at which it was trained and works; pictures of another size are resized.
     """
 
@@ -66,7 +66,7 @@ class CycleGan(nn.Module):
         super().__init__()
         self.configuration: dict[str, Any] = {"width": width, "blocks": blocks, "side": side}
         self.side = side
-        self.to_photo, self.to_map = Translator(width, blocks), Translator(width, blocks)
+        self.to_photo = Translator(width, blocks)
 
     def forward(self, labels: Int[Tensor, "rows h w"]) -> Float[Tensor, "rows 3 h w"]:
         """Pictures in [0, 1] with the given label maps, which it sees as colours."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -10,89 +12,135 @@ from torch.nn import functional
 from channels._errors import UsageError
 from channels._rng import Rng
 from semcom import weights
+from semcom.images import Picture
 from semcom.system import Sample
-from semcom.systems.scene.classes import CLASSES, IGNORED, coloured
-from semcom.systems.scene.cyclegan import CycleGan, Verdict, adversarial
+from semcom.systems.scene.classes import IGNORED, coloured
+from semcom.systems.scene.cyclegan import CycleGan, Translator, Verdict, adversarial
+from semcom.systems.scene.judge import Judge
+from semcom.systems.scene.palette import mean_colours
+from semcom.systems.scene.reading import accuracy
 from semcom.systems.scene.restorer import Critic, Restorer
 from semcom.systems.scene.segmenter import Segmenter
 from semcom.train import Phase, Send, Task
 
 _MATCHING, _COLOUR = 10.0, 5.0  # weights of feature matching and of the coarse colours, beside the critic's 1
+_READING = 1.0  # weight of what the segmenter reads in a restoration
 _CYCLE, _IDENTITY = 10.0, 5.0
 _LOST = 0.2  # of the rows lose a band of their map
 
 
-def restoring(segmenter: str) -> Task:
+def restoring(segmenter: str, judge: str) -> Task:
     """Train the restorer with its critic: hinge losses, feature matching and, where a palette is sent, its colours.
 
     A third of the rows have the true map, the others the one that the segmenter sees; a fifth lose a band; half of them
-    come with a palette.
+    come with a palette. What the segmenter reads in half of the restorations, magnified to what it is used to, should
+    be their map.
 
     Args:
-        segmenter: weight file of the segmenter, or "none" to use true maps alone.
+        segmenter: weight file of the segmenter, or "none" to use true maps alone and have nobody read.
+        judge: as in `training`.
     """
     network, critic = Restorer(), Critic()
-    sees = None if segmenter == "none" else weights.rebuild(segmenter, "scene", Segmenter)[0]
+    sees = _segmenter(segmenter)
     shown: list[tuple[Tensor, Tensor]] = []  # the maps and pictures of this step, from the generator to the critic
 
     def generate(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         labels = maps(sample, sees, rng.derive("maps"))
         sent = (rng.derive("palette").uniform(1)[:, 0] < 0.5).to(labels.device)
-        palette = mean_colours(sample.images, labels)
-        half = sent.nonzero()[:, 0], (~sent).nonzero()[:, 0]
-        painted = torch.empty_like(sample.images)
-        for rows, colours in zip(half, (palette, None), strict=True):
-            if len(rows):
-                drawn = network(labels[rows], None if colours is None else colours[rows])
-                painted = painted.index_copy(0, rows, drawn.to(painted.dtype))
+        painted = network(labels, mean_colours(sample.images, labels), sent)
         shown[:] = [(labels, painted.detach())]
         fake, real = critic(painted, labels), critic(sample.images, labels)
         coarse = functional.avg_pool2d(painted - sample.images, 8).abs().mean((1, 2, 3))
-        return {
-            "adversarial": -torch.stack([scale[-1].mean() for scale in fake]).mean(),
+        losses = {
+            "adversarial": -torch.stack([scale[-1].float().mean() for scale in fake]).mean(),
             "matching": _MATCHING * feature_matching(fake, real),
             "colour": _COLOUR * (coarse * sent).mean(),
         }
+        if sees is not None:
+            half = -(-len(labels) // 2)
+            losses["reading"] = _READING * _misread(sees, painted[:half], labels[:half])
+        return losses
 
     def criticise(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         labels, painted = shown.pop()
-        real, fake = critic(sample.images, labels), critic(painted, labels)
+        both = critic(torch.cat([sample.images, painted]), labels.repeat(2, 1, 1))
+        verdicts = [scale[-1].float().chunk(2) for scale in both]
         return {
-            "real": torch.stack([functional.relu(1 - scale[-1]).mean() for scale in real]).mean(),
-            "fake": torch.stack([functional.relu(1 + scale[-1]).mean() for scale in fake]).mean(),
+            "real": torch.stack([functional.relu(1 - real).mean() for real, _ in verdicts]).mean(),
+            "fake": torch.stack([functional.relu(1 + fake).mean() for _, fake in verdicts]).mean(),
         }
 
     phases = (Phase("generate", network, generate), Phase("criticise", critic, criticise))
-    return Task(network, phases, None, network.configuration, helpers=critic)
+    measure = reader(network, sees, judge)
+    return Task(network, phases, None, network.configuration, helpers=critic, measure=measure)
 
 
-def cycling() -> Task:
+def cycling(segmenter: str, judge: str) -> Task:
     """Train the baseline: the published losses (binary cross-entropy, MSE cycles x 10, MSE identities x 5).
 
-    Critics' losses are halved as published. Crops must be 96 pixels high: `semcom train --crop 96`.
+    Critics' losses are halved as published. It is shown the same maps as the restorer. Crops must be 96 pixels high.
+
+    Args:
+        segmenter: weight file of the segmenter, or "none" to use true maps alone.
+        judge: as in `training`.
     """
-    network, critics = CycleGan(), nn.ModuleDict({"photo": Verdict(), "map": Verdict()})
-    shown: list[tuple[Tensor, Tensor]] = []
+    network, back = CycleGan(), Translator()
+    critics = nn.ModuleDict({"photo": Verdict(), "map": Verdict()})
+    sees = _segmenter(segmenter)
+    shown: list[tuple[Tensor, Tensor, Tensor]] = []  # the maps as colours, and what was made of both sides
 
     def translate(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
-        photo, drawn = sample.images, coloured(_labels(sample))
-        fake_photo, fake_map = network.to_photo(drawn), network.to_map(photo)
-        shown[:] = [(fake_photo.detach(), fake_map.detach())]
-        cycle = _mse(network.to_photo(fake_map), photo) + _mse(network.to_map(fake_photo), drawn)
-        identity = _mse(network.to_photo(photo), photo) + _mse(network.to_map(drawn), drawn)
+        photo, drawn = sample.images, coloured(maps(sample, sees, rng.derive("maps")))
+        fake_photo, same_photo = network.to_photo(torch.cat([drawn, photo])).chunk(2)
+        fake_map, same_map = back(torch.cat([photo, drawn])).chunk(2)
+        shown[:] = [(drawn, fake_photo.detach(), fake_map.detach())]
+        cycle = _mse(network.to_photo(fake_map), photo) + _mse(back(fake_photo), drawn)
+        identity = _mse(same_photo, photo) + _mse(same_map, drawn)
         deceived = adversarial(critics["photo"](fake_photo), True) + adversarial(critics["map"](fake_map), True)
         return {"adversarial": deceived, "cycle": _CYCLE * cycle, "identity": _IDENTITY * identity}
 
     def criticise(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
-        fake_photo, fake_map = shown.pop()
+        drawn, fake_photo, fake_map = shown.pop()
         losses = {}
-        for name, real, fake in (("photo", sample.images, fake_photo), ("map", coloured(_labels(sample)), fake_map)):
+        for name, real, fake in (("photo", sample.images, fake_photo), ("map", drawn, fake_map)):
             judged = adversarial(critics[name](real), True) + adversarial(critics[name](fake), False)
             losses[f"critic_{name}"] = judged / 2
         return losses
 
-    phases = (Phase("translate", network, translate), Phase("criticise", critics, criticise))
-    return Task(network, phases, None, network.configuration, helpers=critics)
+    both = nn.ModuleDict({"to_photo": network.to_photo, "to_map": back})
+    phases = (Phase("translate", both, translate), Phase("criticise", critics, criticise))
+    helpers = nn.ModuleDict({"to_map": back, "critics": critics})
+    measure = reader(network, sees, judge)
+    return Task(network, phases, None, network.configuration, helpers=helpers, measure=measure)
+
+
+def reader(
+    network: Restorer | CycleGan, segmenter: Segmenter | None, judge: str
+) -> Callable[[Sequence[Picture]], Mapping[str, float]] | None:
+    """What a judge reads in the restorations of pictures, without palettes, against their true maps.
+
+    Args:
+        network: restores.
+        segmenter: makes the maps; None takes the true ones.
+        judge: weight file; "none" measures nothing.
+    """
+    if judge == "none":
+        return None
+    judges = weights.rebuild(judge, "scene", Judge)[0]
+
+    def measure(pictures: Sequence[Picture]) -> dict[str, float]:
+        device = next(network.parameters()).device
+
+        def read(picture: Picture) -> Tensor:
+            pixels = picture.pixels[None].to(device)
+            if segmenter is None and picture.labels is None:
+                raise UsageError(f"{picture.name} has no label map")
+            labels = segmenter.labels(pixels) if segmenter else picture.labels[None].to(device)  # type: ignore[index]
+            return judges.to(device).labels(network(labels))[0]
+
+        return accuracy(read, pictures)
+
+    return measure
 
 
 def maps(sample: Sample, segmenter: Segmenter | None, rng: Rng) -> Int[Tensor, "rows h w"]:
@@ -110,16 +158,6 @@ def maps(sample: Sample, segmenter: Segmenter | None, rng: Rng) -> Int[Tensor, "
     return labels.masked_fill(lost[:, :, None], IGNORED)
 
 
-def mean_colours(
-    images: Float[Tensor, "rows 3 h w"], labels: Int[Tensor, "rows h w"]
-) -> Float[Tensor, "rows classes 3"]:
-    """The mean colour of each class in each picture; the picture's mean for classes that are not in it."""
-    shares = functional.one_hot(labels.clamp(0, IGNORED), IGNORED + 1)[..., : len(CLASSES)].float()
-    total = torch.einsum("bchw,bhwk->bkc", images.float(), shares)
-    count = shares.sum((1, 2))[..., None]
-    return torch.where(count > 0, total / count.clamp(min=1), images.float().mean((2, 3))[:, None])
-
-
 def feature_matching(fake: list[list[Tensor]], real: list[list[Tensor]]) -> Tensor:
     """Mean distance of the critic's features, verdicts aside, between pictures and their restorations."""
     return torch.stack(
@@ -129,6 +167,19 @@ def feature_matching(fake: list[list[Tensor]], real: list[list[Tensor]]) -> Tens
             for a, b in zip(of_fake[:-1], of_real[:-1], strict=True)
         ]
     ).mean()
+
+
+def _segmenter(name: str) -> Segmenter | None:
+    return None if name == "none" else weights.rebuild(name, "scene", Segmenter)[0].requires_grad_(False)
+
+
+def _misread(
+    segmenter: Segmenter, painted: Float[Tensor, "rows 3 h w"], labels: Int[Tensor, "rows h w"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy of what the segmenter reads in restorations at twice their size."""
+    large = functional.interpolate(painted.float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+    logits = functional.avg_pool2d(segmenter(large).float(), 2)
+    return functional.cross_entropy(logits, labels, ignore_index=IGNORED)
 
 
 def _labels(sample: Sample) -> Tensor:

@@ -14,16 +14,16 @@ from channels._errors import UsageError
 from semcom.images import crop, pad_to_multiple
 from semcom.systems.scene.classes import CLASSES
 
-_STRIDE = 16  # of the deepest features; the last stage is dilated instead of halved once more
-_LOW, _FINE = 24, 16  # channels of the backbone's features at strides 4 and 2
-_DEEP = 320
+_STRIDE = 32  # of the deepest features
+_FINE, _LOW, _DEEP, _DEEPEST = 16, 24, 112, 320  # channels of the backbone's features at strides 2, 4, 16 and 32
 
 
 class Segmenter(nn.Module):
     """The class of each pixel: backbone, atrous pyramid, and skips from strides 4 and 2.
 
-    The pyramid's dilations are 3, 6 and 9: at 256 x 192 the deepest features are 16 x 12, half of what the source had
-    for its 6, 12 and 18. The second skip is not in the source: poles are two pixels wide here.
+    Three things differ from the source. The last stage keeps its stride of 32 and is enlarged to 16, where the source
+    dilates it: a third of the time. The pyramid's dilations are 3, 6 and 9: at 256 x 192 its features are 16 x 12, half
+    of what the source had for 6, 12 and 18. And there is a second skip, from stride 2: poles are two pixels wide here.
 
     Args:
         classes: how many there are.
@@ -42,44 +42,47 @@ class Segmenter(nn.Module):
 
         self.configuration: dict[str, Any] = {"classes": classes, "width": width}
         self.backbone = timm.create_model(
-            "efficientnet_lite0", features_only=True, output_stride=_STRIDE, out_indices=(0, 1, 4), pretrained=False
+            "efficientnet_lite0", features_only=True, out_indices=(0, 1, 3, 4), pretrained=False
         )
-        self.pyramid = _Pyramid(_DEEP, width, dilations=(3, 6, 9))
+        self.deepest = _convolution(_DEEPEST, width, 1)
+        self.pyramid = _Pyramid(_DEEP + width, width, dilations=(3, 6, 9))
         self.low = _convolution(_LOW, 32, 1)
         self.decoder = nn.Sequential(_separable(width + 32, width), _separable(width, width))
         self.fine = _separable(width // 2 + _FINE, width // 2)
         self.narrow = _convolution(width, width // 2, 1)
-        self.dropout = nn.Dropout(0.1)
         self.classifier = nn.Conv2d(width // 2, classes, 1)
 
     def forward(self, images: Float[Tensor, "rows 3 h w"]) -> Float[Tensor, "rows classes h w"]:
         """Logits of each class at each pixel of pictures in [0, 1]."""
-        padded, size = pad_to_multiple(images, 2 * _STRIDE)
+        padded, size = pad_to_multiple(images, _STRIDE)
         scaled = (padded * 255 - 127) / 128
-        fine, low, deep = self.backbone(scaled.contiguous(memory_format=torch.channels_last))
+        fine, low, deep, deepest = self.backbone(scaled.contiguous(memory_format=torch.channels_last))
+        deep = torch.cat([deep, _resized(self.deepest(deepest), deep)], 1)
         features = torch.cat([_resized(self.pyramid(deep), low), self.low(low)], 1)
         features = self.narrow(self.decoder(features))
         features = self.fine(torch.cat([_resized(features, fine), fine], 1))
-        return crop(_resized(self.classifier(self.dropout(features)), padded), size)
+        return crop(_resized(self.classifier(features), padded), size)
 
     @torch.no_grad()
     def labels(self, images: Float[Tensor, "rows 3 h w"]) -> Int[Tensor, "rows h w"]:
         """The likeliest class of each pixel."""
         return self(images).argmax(1)
 
-    def adopt_backbone(self, tensors: Sequence[Tensor]) -> None:
-        """Start from the tensors of a classifier on EfficientNet-Lite0, in the order of its layers.
 
-        Args:
-            tensors: the values of its state dictionary; the classifier's head stands at the end and is left out.
+def adopt(backbone: nn.Module, tensors: Sequence[Tensor]) -> None:
+    """Start a backbone from the tensors of a classifier on the same network, in the order of its layers.
 
-        Raises:
-            UsageError: tensors of another network.
-        """
-        own = self.backbone.state_dict()
-        if len(tensors) < len(own) or any(a.shape != b.shape for a, b in zip(own.values(), tensors, strict=False)):
-            raise UsageError("these are not the weights of an EfficientNet-Lite0")
-        self.backbone.load_state_dict(dict(zip(own, tensors, strict=False)))
+    Args:
+        backbone: what receives them.
+        tensors: the values of the classifier's state dictionary; its head stands at the end and is left out.
+
+    Raises:
+        UsageError: tensors of another network.
+    """
+    own = backbone.state_dict()
+    if len(tensors) < len(own) or any(a.shape != b.shape for a, b in zip(own.values(), tensors, strict=False)):
+        raise UsageError("these are the weights of another network than this backbone")
+    backbone.load_state_dict(dict(zip(own, tensors, strict=False)))
 
 
 class _Pyramid(nn.Module):

