@@ -139,11 +139,11 @@ def metrics(table: pyarrow.Table) -> dict[str, str]:
 
 
 def conditions(table: pyarrow.Table) -> dict[str, list[Any]]:
-    """Conditions of the rows and swept arguments, and the values that each took."""
+    """Conditions of the rows and swept arguments, and the values that each took: numbers rising, words as they come."""
     measured = {field.name for field in table.schema if field.metadata and b"unit" in field.metadata}
     arguments = [name for name in table.column_names if name not in measured and name not in _ABOUT_ROWS]
     return {
-        name: sorted(values, key=lambda value: (isinstance(value, str), value))
+        name: sorted(values, key=lambda value: (True, 0) if isinstance(value, str) else (False, value))
         for name in (*CONDITIONS, *arguments)
         for values in [[value for value in table[name].unique().to_pylist() if value is not None]]
     }
