@@ -22,7 +22,7 @@ from semcom.systems.carrier_image.transmitter import CarrierTransmitter
 from semcom.weights import rebuild
 
 PAPER = (
-    "Z. Yan and S. Li, Semantic communications for digital signals via carrier images, IEEE Wireless Communications "
+    "Yan and Li, Semantic communications for digital signals via carrier images, IEEE Wireless Communications "
     "Letters 14(6), 1816-1820, 2025 (mappings, codes and networks are this project's reading)"
 )
 
