@@ -1,4 +1,4 @@
-"""Multipath and channel knowledge: the certificate's measurements of delay profiles, Doppler and estimates."""
+"""Multipath: the certificate's measurements of delay profiles and Doppler."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from channels import _theory
+from channels import _theory, cdl, tdl
 from channels._base import Channel
-from channels._certify_air import carried, count, deviation, quaternary, streams
+from channels._certify_air import carried, count, deviation, streams
 from channels._ofdm import SYMBOLS, Ofdm
 from channels._sionna import table
-from channels.certificate import Line, Modem
+from channels.certificate import SPEED_M_S, Line, Modem
 
 # Doppler shift times lag: to the first zero of J0 (0.383), past its minimum and its second zero.
 _LAGS = (0.1, 0.2, 0.383, 0.6, 0.879)
@@ -33,8 +33,7 @@ def tapped_delays(channels: Mapping[str, Channel], modem: Modem, scale: float) -
             scattered = powers[path] - (seen if path == 0 else 0.0)
             return float(scattered * _theory.jakes(cycles, 1.0)) + line_of_sight
 
-        yield from _profile(f"tdl {model}", channel, parameters, powers, scale)
-        yield from _doppler(f"tdl {model}", channel, powers, expected, scale)
+        yield from _measured(f"tdl {model}", channel, parameters, expected, scale)
 
 
 def clustered_delays(channels: Mapping[str, Channel], modem: Modem, scale: float) -> Iterator[Line]:
@@ -57,55 +56,11 @@ def clustered_delays(channels: Mapping[str, Channel], modem: Modem, scale: float
                 return powers[path] * rays
             return (powers[0] - seen) * rays + seen * _sum_of_rays(parameters["zoa"][0], 0.0, cycles)
 
-        yield from _profile(f"cdl {model}", channel, parameters, powers, scale)
-        yield from _doppler(f"cdl {model}", channel, powers, expected, scale)
+        yield from _measured(f"cdl {model}", channel, parameters, expected, scale)
 
 
-def estimated_gains(channels: Mapping[str, Channel], modem: Modem, scale: float) -> Iterator[Line]:
-    """The error behind estimated gains has the noise variance that comes with it; least squares cost what they must."""
-    for name in [name for name in channels if name.startswith("tdl ") and name.endswith(("ls", "lmmse"))]:
-        rows, length = count(2000, scale, 200), 312
-        for snr_db in (0.0, 10.0, 20.0):
-            rng = streams(f"{name} {snr_db}", rows)
-            sent = quaternary(rows, length, rng)
-            heard = carried(channels[name], sent, snr_db, rng)
-            ratio = ((heard.symbols - sent).abs().square() / heard.noise_var).mean(1)
-            z = deviation(ratio, 1.0)
-            yield Line(f"{name}: E|error|^2 / noise variance {snr_db:g} dB", float(ratio.mean()), 1.0, z)
-    if "tdl flat ls" in channels:
-        yield from _least_squares_loss(channels["tdl flat ls"], modem, scale)
-
-
-def _least_squares_loss(channel: Channel, modem: Modem, scale: float) -> Iterator[Line]:
-    """QPSK errors behind least squares are those of Rayleigh fading at the SNR of Hassibi and Hochwald."""
-    frame, rows = channel.medium.frame_data, count(6000, scale, 400)
-    for snr_db in (0.0, 10.0, 20.0):
-        rng = streams(f"LS loss {snr_db}", rows)
-        bits = (rng.derive("bits").uniform(2 * frame) < 0.5).to(torch.uint8)
-        heard = carried(channel, modem.map_bits(bits, 2), snr_db, rng)
-        wrong = ((modem.demap(heard.symbols, heard.noise_var, 2) < 0) != bits.bool()).double().mean(1)
-        snr = 10 ** (snr_db / 10)
-        # pilots stand in symbols 2 and 11 and are held beyond them
-        between = [min(max((symbol - 2) / 9, 0.0), 1.0) for symbol in range(SYMBOLS) if symbol not in (2, 11)]
-        effective = [_theory.estimated_snr(snr, ((1 - part) ** 2 + part**2) / snr) for part in between]
-        expected = float(np.mean([_theory.ber_fading(2, value) for value in effective]))
-        z = deviation(wrong, expected)
-        yield Line(f"tdl flat ls: BER QPSK {snr_db:g} dB, SNR of estimates", float(wrong.mean()), expected, z)
-        loss = snr_db - 10 * math.log10(float(np.mean(effective)))
-        told = 1 / (heard.gains[:, 0].abs().square() * heard.noise_var).double()
-        known = float((heard.gains[:, 0].abs().square().double().mean(0) * told[0]).mean())
-        measured = snr_db - 10 * math.log10(known)
-        # the mean power of `rows` independent estimates
-        limit = 4 * 10 / math.log(10) / math.sqrt(rows)
-        name = f"tdl flat ls: loss to perfect knowledge {snr_db:g} dB, dB"
-        yield Line(name, measured, loss, measured - loss, "tolerance", limit)
-
-
-def _grids(channels: Mapping[str, Channel], kind: str) -> Iterator[tuple[str, Ofdm]]:
-    for model in "ABCDE":
-        channel = channels.get(f"{kind} {model}")
-        if isinstance(channel, Ofdm):
-            yield model, channel
+def _grids(channels: Mapping[str, Channel], kind: str) -> list[tuple[str, Channel]]:
+    return [(model, channels[f"{kind} {model}"]) for model in "ABCDE" if f"{kind} {model}" in channels]
 
 
 def _powers(parameters: dict[str, Any]) -> tuple[np.ndarray, float]:
@@ -125,14 +80,31 @@ def _sum_of_rays(zenith_deg: float, spread_deg: float, cycles: float) -> float:
     return float(np.cos(2 * np.pi * cycles * np.sin(zenith)[:, None] * np.cos(travel)).mean())
 
 
+def _measured(
+    name: str,
+    channel: Channel,
+    parameters: dict[str, Any],
+    expected: Callable[[int, float], float],
+    scale: float,
+) -> Iterator[Line]:
+    """Lines of one channel; one whose paths cannot be read is measured from outside, and fails for what is missing."""
+    powers, _ = _powers(parameters)
+    if isinstance(channel, Ofdm) and len(channel.paths.delays_s) != len(powers):
+        found = float(len(channel.paths.delays_s))
+        yield Line(f"{name}: paths", found, float(len(powers)), math.inf, "tolerance", 0.0)
+        return
+    yield from _received(name, channel, parameters, expected, scale)
+    if not isinstance(channel, Ofdm):
+        yield Line(f"{name}: paths can be read", 0.0, 1.0, math.inf, "tolerance", 0.0)
+        return
+    yield from _profile(name, channel, parameters, powers, scale)
+    yield from _doppler(name, channel, powers, expected, scale)
+
+
 def _profile(name: str, channel: Ofdm, parameters: dict[str, Any], powers: np.ndarray, scale: float) -> Iterator[Line]:
     rows = count(4000, scale, 300)
     start = torch.zeros(1, dtype=torch.float64)
     waves = channel.paths.draw(1, streams(f"profile {name}", rows))
-    if len(channel.paths.delays_s) != len(powers):
-        found = float(len(channel.paths.delays_s))
-        yield Line(f"{name}: paths", found, float(len(powers)), math.inf, "tolerance", 0.0)
-        return
     measured = torch.stack([wave.taps(start, start)[0, :, 0, 0] for wave in waves]).abs().double().square()
     scores = [deviation(measured[:, path], float(power)) for path, power in enumerate(powers)]
     worst = int(np.abs(scores).argmax())
@@ -149,15 +121,46 @@ def _profile(name: str, channel: Ofdm, parameters: dict[str, Any], powers: np.nd
     ratio = spread / nominal
     yield Line(f"{name}: delay spread / that of the table", ratio, 1.0, ratio - 1, "tolerance", 4 / math.sqrt(rows))
 
-    # what a receiver sees: the correlation over frequency is the Fourier transform of the profile
-    sent = torch.ones(rows, channel.grid.subcarriers, dtype=torch.complex64)
-    seen = carried(channel, sent, 20.0, streams(f"profile {name}", rows)).gains[:, 0]
-    apart = channel.grid.subcarriers - 1
-    product = (seen[:, apart] * seen[:, 0].conj()).to(torch.complex128)
-    expected = complex((powers * np.exp(-2j * np.pi * channel.grid.spacing_hz * apart * delays)).sum())
-    for part, value, theory in (("Re", product.real, expected.real), ("Im", product.imag, expected.imag)):
+
+def _received(
+    name: str,
+    channel: Channel,
+    parameters: dict[str, Any],
+    expected: Callable[[int, float], float],
+    scale: float,
+) -> Iterator[Line]:
+    """What a receiver sees, whatever the channel is made of: correlation over frequency and from frame to frame.
+
+    Over frequency it is the Fourier transform of the profile, over time the sum of all paths' autocorrelations. What
+    cannot be read is taken for a channel of the standard grid, speed and delay spread.
+    """
+    rows, frames = count(1000, scale, 300), 4
+    seen = channel if isinstance(channel, Ofdm) else standard(name)
+    powers, _ = _powers(parameters)
+    frame = seen.medium.frame_data
+    sent = torch.ones(rows, (frames - 1) * frame + seen.grid.subcarriers, dtype=torch.complex64)
+    gains = carried(channel, sent, 20.0, streams(f"received {name}", rows)).gains[:, 0].to(torch.complex128)
+    apart = seen.grid.subcarriers - 1
+    product = gains[:, apart] * gains[:, 0].conj()
+    delays = seen.paths.delays_s.numpy()
+    theory = complex((powers * np.exp(-2j * np.pi * seen.grid.spacing_hz * apart * delays)).sum())
+    for part, values, value in (("Re", product.real, theory.real), ("Im", product.imag, theory.imag)):
         title = f"{name}: {part} E H(f + {apart} spacings) H*(f)"
-        yield Line(title, float(value.mean()), theory, deviation(value, theory))
+        yield Line(title, float(values.mean()), value, deviation(values, value))
+    for later in range(1, frames):
+        cycles = later * SYMBOLS * seen.grid.symbol_s * seen.paths.doppler_hz
+        value = sum(expected(path, cycles) for path in range(len(powers)))
+        values = (gains[:, later * frame] * gains[:, 0].conj()).real
+        title = f"{name}: Re E H(t + {later} frames) H*(t)"
+        yield Line(title, float(values.mean()), value, deviation(values, value))
+
+
+def standard(name: str) -> Ofdm:
+    """The channel of `standard_channels()` with that name, made anew."""
+    kind, model = name.split()
+    channel = (tdl if kind == "tdl" else cdl).build(model=model, speed_m_s=SPEED_M_S)  # type: ignore[arg-type]
+    assert isinstance(channel, Ofdm)
+    return channel
 
 
 def spread_of(powers: np.ndarray, delays: np.ndarray) -> float:

@@ -1,4 +1,8 @@
-"""What real links suffer beside noise: unknown gain, phase error, a clipping amplifier, a coarse converter."""
+"""What real links suffer beside noise: unknown gain, phase error, a clipping amplifier, a coarse converter.
+
+They are offered on awgn, rayleigh and rician. The other channels (tdl, cdl, uplink, broadcast) have an ideal amplifier,
+oscillator and converter.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,9 @@ class Impairments:
 
     Each is split, after Bussgang, into a gain that the receiver removes and an error that does not depend on the
     symbol. The error's variance is part of the noise variance that is returned, in expectation over Gaussian symbols
-    and draws; amplifier and converter disturb QPSK up to a tenth less.
+    and draws; amplifier and converter disturb QPSK up to a tenth less. What an unknown gain adds is right for
+    every known gain where the gain is Gaussian (rayleigh). Where it is not (awgn, rician) it is right on average over
+    rows only, and a single row's noise variance is too high or too low for the gain that its receiver happens to know.
 
     Args:
         csi_error_variance: part of the unit mean gain |h|^2 that the receiver does not know, 0 to below 1.
@@ -72,7 +78,9 @@ def carry_impaired(
 ) -> Received:
     """Send symbols over flat gains with impairments: clip, fade, turn, add noise, quantise, equalise.
 
-    The law of fades and noise is that of `zero_forced`, and each of the `fades` gains holds for `coherence` uses.
+    The law of fades and noise is that of `zero_forced`, and each of the `fades` gains holds for `coherence` uses. With
+    part of the gain unknown, a row's noise variance is right given its known gain for Rayleigh fades; for others it
+    is right on average over rows.
     """
     batch, users, length = symbols.shape
     n0 = noise_variance(snr_db)[..., None]
@@ -87,7 +95,8 @@ def carry_impaired(
     known = gains
     if lost:
         draw = rng.derive("csi error").complex_normal(gains.shape[-1]).to(gains.device).view(gains.shape)
-        # E[g | known] = known, and what is missing has variance `lost`
+        # g - known has variance `lost` and is uncorrelated with known, whatever the law of g, as E|g|^2 = 1. Only of a
+        # Gaussian g it is independent too, E[g | known] = known; of others `lost` is right on average over draws.
         known = (1 - lost) * gains + math.sqrt(lost * (1 - lost)) * draw
     turn = spread * rng.derive("phase error").normal(1).to(symbols.device).view(batch, users, 1)
     noise = rng.derive("noise").complex_normal(length, variance=n0.flatten()).to(symbols.device).view(symbols.shape)

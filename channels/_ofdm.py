@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from channels._base import Channel, Medium, Received, noise_variance, sent_energy, sent_only
+from channels._base import Channel, Medium, Received, noise_variance, positive, sent_energy, sent_only
 from channels._errors import UsageError
 from channels._estimation import Estimator
-from channels._paths import Paths
+from channels._paths import Paths, doppler
 from channels._rng import Rng
 
 SYMBOLS = 14
@@ -24,6 +25,7 @@ _PILOT_POSITIONS = {1: (2,), 2: (2, 11), 3: (2, 7, 11), 4: (2, 5, 8, 11)}
 # Doppler over subcarrier spacing up to which a symbol's channel counts as constant: inter-carrier interference
 # (2 pi 0.02)^2 / 24 is then 32 dB below the signal (Li and Cimini, 2001).
 _DOPPLER_LIMIT = 0.02
+_MOST_SUBCARRIERS = 3300  # of a 5G carrier: 275 resource blocks of 12
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Grid:
         ):
             if value < least:
                 raise UsageError(f"{name} must be {least} or more, not {value}")
+        if self.subcarriers > _MOST_SUBCARRIERS:
+            raise UsageError(f"subcarriers must be at most {_MOST_SUBCARRIERS}, not {self.subcarriers}")
         if not 0 < self.spacing_hz < math.inf:
             raise UsageError(f"subcarrier_spacing_hz must be above 0, not {self.spacing_hz}")
         if not 0 <= self.cyclic_prefix <= 1:
@@ -191,3 +195,21 @@ class Ofdm(Channel):
             taps = waves.taps(starts, offsets).permute(0, 2, 3, 1)
             rows.append(taps @ self._steer)
         return torch.stack(rows)
+
+
+def moving(
+    grid: Grid, paths: Callable[[float], Paths], speed_m_s: float, carrier_hz: float, csi: str, antennas: int
+) -> Ofdm:
+    """OFDM to a receiver that moves.
+
+    Args:
+        grid: the frame.
+        paths: makes the multipath channel of a largest Doppler shift in Hz.
+        speed_m_s: of the receiver.
+        carrier_hz: carrier frequency.
+        csi: as of `Ofdm`.
+        antennas: as of `Ofdm`.
+    """
+    if not 0 <= speed_m_s < math.inf:
+        raise UsageError(f"speed_m_s must be 0 or more, not {speed_m_s}")
+    return Ofdm(grid, paths(doppler(speed_m_s, positive("carrier_hz", carrier_hz))), csi, antennas)

@@ -42,17 +42,6 @@ def ber_awgn(bits_per_symbol: int, snr: np.ndarray | float) -> np.ndarray:
     return np.vectorize(lambda value: _ber_level(bits_per_symbol // 2, float(value)))(snr)
 
 
-def ber_nearest(bits_per_symbol: int, snr: float) -> float:
-    """Bit error rate of Gray QAM when the nearest point is decided; above `ber_awgn` at low SNR.
-
-    Source: Cho and Yoon, On the general BER expression of one- and two-dimensional amplitude modulations, 2002.
-    """
-    levels, labels = level_pairs(max(bits_per_symbol // 2, 1))
-    if bits_per_symbol == 1:
-        levels = levels * math.sqrt(2)
-    return _ber_nearest(levels, labels, math.sqrt(0.5 / snr))
-
-
 def ber_fading(bits_per_symbol: int, snr: float, k_factor: float = 0.0, power: int = 1) -> float:
     """E[P(SNR |g|^2)^power] over Rician fading with E|g|^2 = 1; power 2 gives the variance between fades.
 
@@ -128,6 +117,10 @@ def _ber_level(width: int, snr: float) -> float:
 
 
 def _ber_nearest(levels: np.ndarray, labels: np.ndarray, deviation: float) -> float:
+    """Of an axis whose nearest level is decided, which at high SNR is what the posterior decides.
+
+    Source: Cho and Yoon, On the general BER expression of one- and two-dimensional amplitude modulations, 2002.
+    """
     edges = np.concatenate([[-np.inf], (levels[1:] + levels[:-1]) / 2, [np.inf]])
     below = _q((levels[:, None] - edges[None]) / deviation)
     decided = np.diff(below, axis=1)

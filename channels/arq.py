@@ -22,15 +22,16 @@ class SelectiveRepeat:
         acknowledgement_s: time from the end of a burst to the end of its acknowledgement, in seconds.
         window: packets in a burst at most.
 
-    Source: Lin and Costello, Error Control Coding, 2nd ed., section 22.1.
+    Source: Lin and Costello, Error Control Coding, 2nd ed., section 22.1; the defaults are those of the demonstration
+    of arXiv:2311.02926.
 
     >>> SelectiveRepeat(packet_s=0.01, acknowledgement_s=0.02, window=20).expected_delay_s(100, 0.0)
     1.1
     """
 
     packet_s: float
-    acknowledgement_s: float
-    window: int
+    acknowledgement_s: float = 0.02
+    window: int = 20
 
     def __post_init__(self) -> None:
         if not (0 < self.packet_s < math.inf and 0 <= self.acknowledgement_s < math.inf and self.window >= 1):

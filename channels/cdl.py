@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from channels._base import Channel, positive
-from channels._errors import UsageError
-from channels._ofdm import Grid, Ofdm
-from channels._paths import Paths, Waves, doppler
+from channels._base import Channel
+from channels._ofdm import Grid, moving
+from channels._paths import Paths, Waves
 from channels._rng import Rng
-from channels._sionna import table
-
-MODELS: tuple[Literal["A", "B", "C", "D", "E"], ...] = ("A", "B", "C", "D", "E")
+from channels._sionna import MODELS as MODELS
+from channels._sionna import profile
 
 # Ray offsets within a cluster of unit angular spread, degrees: TR 38.901, table 7.5-3.
 _OFFSETS = (0.0447, 0.1413, 0.2492, 0.3715, 0.5129, 0.6797, 0.8844, 1.1481, 1.5195, 2.1551)
@@ -38,25 +37,17 @@ class ClusteredDelayLine(Paths):
     """
 
     def __init__(self, model: str, delay_spread_s: float, doppler_hz: float) -> None:
-        if model not in MODELS:
-            raise UsageError(f"model must be one of A, B, C, D, E, not {model!r}")
-        parameters = table(f"CDL-{model}")
-        powers = 10 ** (torch.tensor(parameters["powers"], dtype=torch.float64) / 10)
-        powers = powers / powers.sum()
-        seen = int(parameters["los"])
+        found = profile("CDL", model, delay_spread_s)
+        parameters, seen = found.parameters, int(found.parameters["los"])
         offsets = torch.tensor([sign * offset for offset in _OFFSETS for sign in (1, -1)], dtype=torch.float64)
         azimuth = torch.tensor(parameters["aoa"], dtype=torch.float64)[:, None] + parameters["cASA"] * offsets
         zenith = torch.tensor(parameters["zoa"], dtype=torch.float64)[:, None] + parameters["cZSA"] * offsets
         self.azimuth = torch.deg2rad(azimuth)[seen:]
         self.zenith = torch.deg2rad(zenith)[seen:]
-        self.line_of_sight = float(powers[0]) if seen else 0.0
         self.line_of_sight_azimuth = math.radians(parameters["aoa"][0])
         self.line_of_sight_zenith = math.radians(parameters["zoa"][0])
-        delays = torch.tensor(parameters["delays"], dtype=torch.float64) * positive("delay_spread_s", delay_spread_s)
-        self.delays_s = delays[seen:]
-        self.scattered = powers[seen:]
-        self.powers = self.scattered.clone()
-        self.powers[0] += self.line_of_sight
+        self.line_of_sight, self.delays_s = found.line_of_sight, found.delays_s
+        self.scattered, self.powers = found.scattered, found.powers
         self.doppler_hz = doppler_hz
 
     def draw(self, antennas: int, rng: Rng) -> list[Waves]:
@@ -114,7 +105,5 @@ def build(
         csi: "perfect", "ls" (least squares, linear interpolation) or "lmmse" (Wiener filter over the frame).
     """
     grid = Grid(subcarriers, guard_subcarriers, subcarrier_spacing_hz, pilot_symbols, pilot_comb, cyclic_prefix)
-    if not 0 <= speed_m_s < math.inf:
-        raise UsageError(f"speed_m_s must be 0 or more, not {speed_m_s}")
-    line = ClusteredDelayLine(model, delay_spread_s, doppler(speed_m_s, positive("carrier_hz", carrier_hz)))
-    return Ofdm(grid, line, csi, antennas=1)
+    line = partial(ClusteredDelayLine, model, delay_spread_s)
+    return moving(grid, line, speed_m_s, carrier_hz, csi, antennas=1)

@@ -8,23 +8,34 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from channels._base import Channel
 from channels._errors import UsageError
 
+if TYPE_CHECKING:
+    from channels.modem import Decoded, Mcs
+
 Z_LIMIT = 4.0
+SPEED_M_S = 30.0
+"""Of the receivers over multipath."""
 
 
 @runtime_checkable
 class Modem(Protocol):
-    """What is certified of a modem: bits to symbols, symbols to log-likelihood ratios (positive means zero)."""
+    """What is certified of a modem: bits to symbols, symbols to log-likelihood ratios (positive means zero), coding."""
 
     def map_bits(self, bits: Tensor, bits_per_symbol: int) -> Tensor: ...
 
     def demap(self, symbols: Tensor, noise_var: Tensor | float, bits_per_symbol: int) -> Tensor: ...
+
+    def encode(self, bits: Tensor, mcs: Mcs, uses: int) -> Tensor: ...
+
+    def decode(
+        self, symbols: Tensor, noise_var: Tensor | float, mcs: Mcs, info_bits: int, *, iterations: int
+    ) -> Decoded: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ Check = Callable[[Mapping[str, Channel], Modem, float], Iterator[Line]]
 
 def checks() -> dict[str, Check]:
     """The groups of measurements by the names that `only` takes."""
-    from channels import _certify_air, _certify_modem, _certify_paths, _certify_users
+    from channels import _certify_air, _certify_csi, _certify_modem, _certify_paths, _certify_users
 
     return {
         "noise": _certify_air.noise,
@@ -98,7 +109,7 @@ def checks() -> dict[str, Check]:
         "ldpc": _certify_modem.block_errors,
         "tdl": _certify_paths.tapped_delays,
         "cdl": _certify_paths.clustered_delays,
-        "csi": _certify_paths.estimated_gains,
+        "csi": _certify_csi.estimated_gains,
         "uplink": _certify_users.superposed,
         "broadcast": _certify_users.common,
     }
@@ -114,10 +125,10 @@ def standard_channels() -> dict[str, Channel]:
         "rayleigh block": rayleigh.build(),
         "rician": rician.build(coherence_uses=1),
         "rician block": rician.build(),
-        **{f"tdl {model}": tdl.build(model=model, speed_m_s=30.0) for model in tdl.MODELS},
-        **{f"cdl {model}": cdl.build(model=model, speed_m_s=30.0) for model in cdl.MODELS},
-        "tdl ls": tdl.build(csi="ls", speed_m_s=30.0),
-        "tdl lmmse": tdl.build(csi="lmmse", speed_m_s=30.0),
+        **{f"tdl {model}": tdl.build(model=model, speed_m_s=SPEED_M_S) for model in tdl.MODELS},
+        **{f"cdl {model}": cdl.build(model=model, speed_m_s=SPEED_M_S) for model in cdl.MODELS},
+        "tdl ls": tdl.build(csi="ls", speed_m_s=SPEED_M_S),
+        "tdl lmmse": tdl.build(csi="lmmse", speed_m_s=SPEED_M_S),
         "tdl flat ls": tdl.build(csi="ls", speed_m_s=0.0, delay_spread_s=1e-12, pilot_comb=1),
         "uplink": uplink.build(antennas=2),
         "broadcast": broadcast.build(),

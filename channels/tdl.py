@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from channels._base import Channel, positive
-from channels._errors import UsageError
-from channels._ofdm import Grid, Ofdm
-from channels._paths import Paths, Waves, doppler
+from channels._base import Channel
+from channels._ofdm import Grid, moving
+from channels._paths import Paths, Waves
 from channels._rng import Rng
-from channels._sionna import table
-
-MODELS: tuple[Literal["A", "B", "C", "D", "E"], ...] = ("A", "B", "C", "D", "E")
+from channels._sionna import MODELS as MODELS
+from channels._sionna import profile
 
 # Enough waves for the classical Doppler spectrum of each realisation; the ensemble is exact with any number.
 _WAVES = 20
@@ -43,19 +42,9 @@ class TappedDelayLine(Paths):
     """
 
     def __init__(self, model: str, delay_spread_s: float, doppler_hz: float) -> None:
-        if model not in MODELS:
-            raise UsageError(f"model must be one of A, B, C, D, E, not {model!r}")
-        parameters = table(f"TDL-{model}")
-        delays = torch.tensor(parameters["delays"], dtype=torch.float64) * positive("delay_spread_s", delay_spread_s)
-        powers = 10 ** (torch.tensor(parameters["powers"], dtype=torch.float64) / 10)
-        powers = powers / powers.sum()
-        # the tables list the line of sight before the scattered part of its own tap
-        seen = int(parameters["los"])
-        self.line_of_sight = float(powers[0]) if seen else 0.0
-        self.delays_s = delays[seen:]
-        self.scattered = powers[seen:]
-        self.powers = self.scattered.clone()
-        self.powers[0] += self.line_of_sight
+        found = profile("TDL", model, delay_spread_s)
+        self.line_of_sight, self.delays_s = found.line_of_sight, found.delays_s
+        self.scattered, self.powers = found.scattered, found.powers
         self.doppler_hz = doppler_hz
 
     def draw(self, antennas: int, rng: Rng) -> list[Waves]:
@@ -110,7 +99,5 @@ def build(
         antennas: at the receiver, combined by maximum ratio.
     """
     grid = Grid(subcarriers, guard_subcarriers, subcarrier_spacing_hz, pilot_symbols, pilot_comb, cyclic_prefix)
-    if not 0 <= speed_m_s < math.inf:
-        raise UsageError(f"speed_m_s must be 0 or more, not {speed_m_s}")
-    line = TappedDelayLine(model, delay_spread_s, doppler(speed_m_s, positive("carrier_hz", carrier_hz)))
-    return Ofdm(grid, line, csi, antennas)
+    line = partial(TappedDelayLine, model, delay_spread_s)
+    return moving(grid, line, speed_m_s, carrier_hz, csi, antennas)

@@ -26,20 +26,24 @@ class Uplink(Channel):
     and other users together, has variance (1 - a_u) / a_u. Noise is added once, with the stream "receiver" of the
     medium's first user; fades of users and antennas are independent, and a user's do not depend on who else sends.
 
-    Every user spends unit energy a use, all the time; with orthogonal shares each sends a U-th of the time. At equal
-    energy per user and medium a superposed user therefore sends U symbols of a U-th of the energy: compare at an SNR
-    that is 10 log10(U) dB lower.
+    Every user sends all the time, with unit energy a use but for its power offset; with orthogonal shares each sends a
+    U-th of the time. At equal energy per user and medium a superposed user therefore sends U symbols of a U-th of the
+    energy: compare at an SNR that is 10 log10(U) dB lower.
 
-    N0 belongs to the receiver: it is that of the first user's SNR, and the others' SNR sets how strong they arrive.
+    N0 belongs to the receiver: it is that of the first user's SNR, and the others' SNR sets how strong they arrive. A
+    difference of SNR is one of path loss and costs a user nothing; a power offset is power that it sends, and that the
+    returned energy counts.
 
     Args:
         antennas: at the receiver.
-        power_offsets_db: on top of each user's SNR, repeated over the users; empty is none.
+        power_offsets_db: of each user's transmit power, on top of its SNR, repeated over the users; empty is none. Each
+            use then costs 10^(offset / 10) of energy.
         fading: of each user.
         receiver: "linear" refuses more users than antennas; "joint" leaves them to a system that decodes users
             together, and counts their interference as noise.
 
-    Source: Tse and Viswanath, Fundamentals of Wireless Communication, sections 8.3 and 10.1.
+    Source: Tse and Viswanath, Fundamentals of Wireless Communication, sections 8.3 and 10.1;
+    Hassibi, A fast square-root implementation for BLAST, 2000 (how the filters are computed).
     """
 
     medium = Medium(access="superposed")
@@ -71,7 +75,8 @@ class Uplink(Channel):
         self._check(users)
         n0 = noise_variance(snr_db[:, 0])
         gains = self._gains(length, rng).to(symbols.device).unflatten(0, (batch, users))
-        gains = gains * self._amplitudes(snr_db)[..., None, None]
+        offsets_db = self._offsets_db(users).to(snr_db.device)
+        gains = gains * (10 ** ((snr_db - snr_db[:, :1] + offsets_db) / 20))[..., None, None]
         noise = rng[::users].derive("receiver").complex_normal(length, self.antennas, variance=n0).mT.to(symbols.device)
         sent = symbols * sent_mask(uses, length)
         coherence = self.fading.coherence_uses or max(length, 1)
@@ -83,7 +88,7 @@ class Uplink(Channel):
                 symbols=symbols,
                 noise_var=torch.empty_like(symbols.real),
                 uses=uses,
-                energy=sent_energy(symbols, uses),
+                energy=sent_energy(symbols, uses) * 10 ** (offsets_db / 10),
                 gains=held_gains,
                 mixture=mixture * heard,
                 mixture_noise_var=n0,
@@ -106,12 +111,9 @@ class Uplink(Channel):
         antennas = [self.fading.draw_fades(length, rng.derive(f"antenna {index}")) for index in range(self.antennas)]
         return torch.stack(antennas, 1)
 
-    def _amplitudes(self, snr_db: Float[Tensor, "batch users"]) -> Float[Tensor, "batch users"]:
-        offsets = torch.zeros(snr_db.shape[1])
-        if self.power_offsets_db:
-            repeats = -(-len(offsets) // len(self.power_offsets_db))
-            offsets = torch.tensor(self.power_offsets_db * repeats)[: len(offsets)]
-        return 10 ** ((snr_db - snr_db[:, :1] + offsets.to(snr_db.device)) / 20)
+    def _offsets_db(self, users: int) -> Float[Tensor, " users"]:
+        offsets = self.power_offsets_db or (0.0,)
+        return torch.tensor(offsets * -(-users // len(offsets)))[:users]
 
 
 def separated(
@@ -129,16 +131,32 @@ def separated(
     length = received.mixture.shape[-1]
     if fades is None:
         fades, coherence = received.gains * sent_mask(received.uses, length)[:, :, None], 1
-    matrix = fades.permute(0, 3, 2, 1)
-    identity = torch.eye(matrix.shape[2], dtype=matrix.dtype, device=matrix.device)
-    covariance = matrix @ matrix.mH + received.mixture_noise_var[:, None, None, None] * identity
-    filters = torch.linalg.solve(covariance, matrix)
-    share = (matrix.conj() * filters).real.sum(2).clamp(1e-12, 1 - 1e-7).permute(0, 2, 1)
-    weights = held(filters.permute(0, 3, 2, 1), coherence, length)
-    estimate = (weights.conj() * received.mixture[:, None]).sum(2)
-    equalised = estimate / held(share, coherence, length)
-    noise_var = held((1 - share) / share, coherence, length)
-    return sent_only(replace(received, symbols=equalised, noise_var=noise_var))
+    weights, noise_var = _filters(fades, received.mixture_noise_var)
+    equalised = (held(weights, coherence, length).conj() * received.mixture[:, None]).sum(2)
+    return sent_only(replace(received, symbols=equalised, noise_var=held(noise_var, coherence, length)))
+
+
+def _filters(
+    fades: Complex[Tensor, "batch users antennas fades"], n0: Float[Tensor, " batch"]
+) -> tuple[Complex[Tensor, "batch users antennas fades"], Float[Tensor, "batch users fades"]]:
+    """R^-1 g_u / a_u and (1 - a_u) / a_u, with 1 - a_u = N0 [(N0 I + G^H G)^-1]_uu, which no subtraction spoils.
+
+    Both come from the triangle T of [G; sqrt(N0) I] = Q T, whose condition is the root of that of T^H T =
+    N0 I + G^H G. A user without gain, sent by nobody, is zero and not heard.
+    """
+    gains = fades.permute(0, 3, 2, 1).to(torch.complex128)
+    antennas, users = gains.shape[2:]
+    identity = torch.eye(users, dtype=gains.dtype, device=gains.device)
+    level = n0.double()[:, None, None, None]
+    stacked = torch.cat([gains, (level.sqrt() * identity).expand(*gains.shape[:2], -1, -1)], 2)
+    orthogonal, triangle = torch.linalg.qr(stacked)
+    inverse = torch.linalg.solve_triangular(triangle, identity.expand_as(triangle), upper=True)
+    filters = orthogonal[:, :, :antennas] @ inverse.mH
+    missed = level[..., 0] * torch.view_as_real(inverse).square().sum((-2, -1))
+    kept = (gains.conj() * filters).real.sum(2)
+    kept = kept.where(kept > 0, 1)
+    weights = (filters / kept[:, :, None]).permute(0, 3, 2, 1)
+    return weights.to(fades.dtype), (missed / kept).permute(0, 2, 1).float()
 
 
 def remove(received: Received, user: int, symbols: Complex[Tensor, "batch uses"]) -> Received:
@@ -176,7 +194,8 @@ def build(
 
     Args:
         antennas: at the receiver.
-        power_offsets_db: dB on top of each user's SNR, repeated over the users; empty is none.
+        power_offsets_db: dB of transmit power on top of each user's SNR, which its energy counts, repeated over the
+            users; empty is none.
         k_factor_db: line of sight over scattered power of every user; null is Rayleigh fading.
         coherence_uses: uses that share one fade; null is one fade a transmission.
         receiver: "linear" (no more users than antennas) or "joint" (for systems that decode users together).

@@ -143,7 +143,8 @@ def _check(options: argparse.Namespace) -> int:
 
     failed = 0
     for law in check(subject):
-        print(f"{'FAIL' if law.problem else 'pass'}  {law.name:<34} {law.problem or law.says}", flush=True)
+        outcome = ("FAIL" if law.problem else "pass") if law.applies else "does not apply"
+        print(f"{outcome:<15} {law.name:<45} {law.problem or law.says}", flush=True)
         failed += bool(law.problem)
     return 1 if failed else 0
 
@@ -193,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     command("list", _list)
 
     show = command("show", _show)
-    show.add_argument("name", help="of a system or channel, or a scenario file")
+    show.add_argument("name", help="of a system or channel, a .py file of your own with one, or a scenario file")
     _add_set(show)
 
     run = command("run", _run)
@@ -229,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", metavar="HTML", help="the page; default report.html in the run's folder")
 
     check = command("check", _check)
-    check.add_argument("name", help="of a system or channel")
+    check.add_argument("name", help="of a system or channel, or a .py file of your own with one")
     _add_set(check)
 
     certify = command("certify", _certify)
@@ -258,8 +259,10 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 
 
 def _find(name: str) -> discover.Entry:
-    """The system or channel of that name."""
-    if name in discover.entries("system") or name.endswith(".py"):
+    """The system or channel of that name, or in that file."""
+    if name.endswith(".py"):
+        return discover.find_file(name)
+    if name in discover.entries("system"):
         return discover.find("system", name)
     if name in discover.entries("channel"):
         return discover.find("channel", name)

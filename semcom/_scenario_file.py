@@ -9,7 +9,7 @@ from typing import Any
 
 from channels._errors import UsageError
 from semcom import discover
-from semcom._limits import MOST_SNR_DB, MOST_THREADS
+from semcom._limits import MOST_SIDE, MOST_SNR_DB, MOST_THREADS
 from semcom._yaml import Document, parse_value
 from semcom.discover import Entry, nearest
 from semcom.scenario import Axis, Images, Scenario, Stop, Variant
@@ -17,7 +17,6 @@ from semcom.scenario import Axis, Images, Scenario, Stop, Variant
 _REQUIRED = ("systems", "channel", "medium_cbr", "sweep", "images", "metrics")
 _OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads", "symbol_rate_hz", "stop")
 _SECTIONS = ("sweep", "images", "stop")  # keys whose values are keys and values
-_GRANTED = "cbr"  # the one argument of a system's build that nobody writes: it follows from medium_cbr
 
 Place = tuple[str | int, ...]
 
@@ -71,7 +70,7 @@ def check_variant(kind: discover.Kind, name: str, overrides: Sequence[str] = ())
 def check_argument(entry: Entry, name: str, value: object, place: str) -> None:
     """Refuse an argument that the entry's `build` does not have, or a value that its annotation does not allow."""
     allowed = writable(entry)
-    if entry.kind == "system" and name == _GRANTED:
+    if entry.kind == "system" and name == discover.GRANTED:
         raise UsageError(f"{place}: {entry.name} is granted its cbr, from medium_cbr and the number of users")
     if name not in allowed:
         raise UsageError(f"{place}: {entry.name}.build has no argument {name!r}; {nearest(name, allowed)}")
@@ -85,7 +84,7 @@ def writable(entry: Entry) -> dict[str, discover.Argument]:
     return {
         name: argument
         for name, argument in entry.arguments.items()
-        if not (entry.kind == "system" and name == _GRANTED)
+        if not (entry.kind == "system" and name == discover.GRANTED)
     }
 
 
@@ -228,6 +227,8 @@ def _images(document: Document) -> Images:
         if not allowed[key].accepts(value) or (isinstance(value, int) and value < 1):
             wanted = "text" if key == "source" else "a whole number, 1 or more"
             raise UsageError(f"{document.place('images', key)}: {key} must be {wanted}, not {value!r}")
+    if written.get("size", 0) > MOST_SIDE:
+        raise UsageError(f"{document.place('images', 'size')}: size must be at most {MOST_SIDE}, not {written['size']}")
     source = written["source"].partition(":")[0]
     if source not in discover.sources():
         place = document.place("images", "source")

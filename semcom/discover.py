@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,8 @@ import channels
 from channels._errors import UsageError
 
 Kind = Literal["system", "channel"]
+
+GRANTED = "cbr"  # the argument that every system's build takes, and no channel's; scenarios grant it by medium_cbr
 
 _PACKAGE = Path(__file__).parent
 _HOMES: dict[Kind, tuple[Path, str]] = {
@@ -140,6 +142,16 @@ def find(kind: Kind, name: str, folder: Path | None = None) -> Entry:
     if name not in entries(kind):
         raise UsageError(f"no {kind} {name!r}; {nearest(name, entries(kind))}")
     return entries(kind)[name]
+
+
+def find_file(name: str) -> Entry:
+    """The system or channel in a file of your own: `build` of a system takes `cbr`, that of a channel does not.
+
+    Raises:
+        UsageError: there is no such file, or no `build` in it.
+    """
+    entry = find("system", name)
+    return entry if GRANTED in entry.arguments else replace(entry, kind="channel")
 
 
 def metrics() -> dict[str, str]:

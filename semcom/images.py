@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.util
-import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,7 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from channels._errors import UsageError
-from semcom import streets
+from semcom import _image_lists, streets
 
 
 @dataclass(frozen=True)
@@ -142,14 +140,6 @@ def _folder(argument: str) -> list[Entry]:
     return [Entry(path.name, partial(open_image, path)) for path in paths]
 
 
-def _listing(folder: Path, name: str) -> str:
-    """The text of a file that belongs to a set."""
-    try:
-        return (folder / name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {folder / name}, which belongs to the set: {error.strerror}") from None
-
-
 def _kodak(argument: str) -> list[Entry]:
     """The 24 Kodak pictures, 768x512, for evaluation only."""
     _no_argument("kodak", argument)
@@ -159,9 +149,12 @@ def _kodak(argument: str) -> list[Entry]:
 
 def _natural(split: str) -> list[Entry]:
     """Flickr8k photographs at 128x128 with captions: natural:train, :val, :test."""
-    folder = _data_set("natural", "Flickr8k at 128x128 with captions.jsonl, in train, val and test folders")
-    lines = _listing(folder, "captions.jsonl").splitlines()
-    captions = {record["file"]: record["captions"][0] for record in map(json.loads, lines)}
+    folder = _data_set(
+        "natural",
+        "Flickr8k, https://github.com/jbrownlee/Datasets/releases, as JPEGs of 128x128 in train, val and test, "
+        'with captions.jsonl of lines {"file": "test/1.jpg", "captions": ["a dog"]}',
+    )
+    captions = _image_lists.captions(folder / "captions.jsonl")
     paths = _split(folder, split or "test", "*.jpg")
     return [
         Entry(path.stem, partial(open_image, path), captions.get(path.relative_to(folder).as_posix())) for path in paths
@@ -184,9 +177,14 @@ def _camvid(split: str) -> list[Entry]:
 def _imagenette(split: str) -> list[Entry]:
     """Ten classes of ImageNet photographs at 128x128: imagenette:train, :val."""
     folder = _data_set("imagenette128", "Imagenette, https://github.com/fastai/imagenette, with labels.csv")
-    listing = csv.DictReader(_listing(folder, "labels.csv").splitlines())
-    label_of = {row["file"]: row["label"] for row in listing}
-    wnids = sorted(path.name for path in (folder / "train").iterdir())
+    label_of = _image_lists.labels(folder / "labels.csv")
+    paths = _split(folder, split or "val", "*/*")
+    if not (folder / "train").is_dir():
+        raise UsageError(f"no {folder / 'train'}, whose folders number the classes; put the whole set there")
+    wnids = sorted(path.name for path in (folder / "train").iterdir() if path.is_dir())
+    for path in paths:
+        if path.parent.name not in wnids:
+            raise UsageError(f"{path.parent} is no class of {folder / 'train'}; put the whole set there")
     return [
         Entry(
             path.stem,
@@ -194,7 +192,7 @@ def _imagenette(split: str) -> list[Entry]:
             caption=label_of.get(path.relative_to(folder).as_posix()),
             category=wnids.index(path.parent.name),
         )
-        for path in _split(folder, split or "val", "*/*")
+        for path in paths
     ]
 
 
@@ -256,7 +254,8 @@ def _data_set(folder: str, origin: str) -> Path:
 def _split(folder: Path, split: str, pattern: str) -> list[Path]:
     if not (folder / split).is_dir():
         splits = sorted(path.name for path in folder.iterdir() if path.is_dir())
-        raise UsageError(f"{folder.name} has no split {split!r}; there are {', '.join(splits)}")
+        there = f"there are {', '.join(splits)}" if splits else f"put its split folders into {folder}, which has none"
+        raise UsageError(f"{folder.name} has no split {split!r}; {there}")
     return sorted((folder / split).glob(pattern), key=lambda path: hashlib.sha256(path.name.encode()).digest())
 
 
@@ -317,10 +316,14 @@ def _open_labels(path: Path) -> Image.Image:
     """A palette or grey PNG whose sample values, not colours, are the classes."""
     if not path.is_file():
         raise UsageError(f"no label file {path}")
-    with Image.open(path) as image:
-        if image.mode not in ("P", "L"):
-            raise UsageError(f"{path} must be a palette or grey PNG of class numbers, not {image.mode}")
-        return Image.fromarray(np.array(image))
+    try:
+        with Image.open(path) as image:
+            mode, classes = image.mode, np.array(image)
+    except Exception as error:  # as above
+        raise UsageError(f"{path} cannot be read: {' '.join(str(error).split()) or type(error).__name__}") from None
+    if mode not in ("P", "L"):
+        raise UsageError(f"{path} must be a palette or grey PNG of class numbers, not {mode}")
+    return Image.fromarray(classes)
 
 
 def to_tensor(image: Image.Image) -> Float[Tensor, "3 h w"]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from channels._base import Channel, Received
+from channels._base import Channel, Received, sent_mask
 from channels._errors import UsageError
 from channels._rng import Rng
 from semcom._limits import MOST_SNR_DB
@@ -31,11 +31,13 @@ class Delivery:
         truth: what the transmitter kept for the metrics.
         uses: int64 [rows], channel uses charged, headers included.
         medium_uses: int64 [rows], uses of the medium by all users together, overhead included.
-        energy: float32 [rows], energy sent, pilots included, in units of one symbol's mean energy; None of a bound,
-            which sends nothing.
+        energy: float32 [rows], energy of the charged uses, pilots included, in units of one symbol's mean energy; None
+            of a bound, which sends nothing. Of repeats that were not needed neither uses nor energy are charged.
         snr_db: float32 [rows], the configured SNR.
         snr_realised_db: float32 [rows], sent energy over error energy, each weighted by 1 / noise variance;
             None of a bound.
+        papr_db: float32 [rows], peak over mean power of what the row sent before the amplifier, dB, uses that are not
+            charged included; None where no amplifier clips.
     """
 
     sample: Sample
@@ -46,6 +48,7 @@ class Delivery:
     energy: Float[Tensor, " rows"] | None
     snr_db: Float[Tensor, " rows"]
     snr_realised_db: Float[Tensor, " rows"] | None
+    papr_db: Float[Tensor, " rows"] | None = None
 
 
 class Link:
@@ -102,7 +105,8 @@ class Link:
             snr.view(-1, users),
             rng.derive("carry"),
         )
-        heard = received if self.system.joint_users else received.fold()
+        folded = received.fold()
+        heard = received if self.system.joint_users else folded
         reception = self.system.receiver.decode(heard.heard(), sample.size, rng.derive("decode"))
         _check_pictures(reception, sample)
         _check_charge(reception, payload, self.system)
@@ -112,9 +116,10 @@ class Link:
             truth=payload.truth,
             uses=reception.uses_charged,
             medium_uses=self._medium_uses(reception.uses_charged, users),
-            energy=received.energy.flatten(),
+            energy=folded.energy * _charged_share(payload, reception.uses_charged),
             snr_db=snr,
-            snr_realised_db=_realised_snr_db(payload.symbols, received.fold()),
+            snr_realised_db=_realised_snr_db(payload.symbols, folded),
+            papr_db=folded.papr_db,
         )
 
     def _encode(self, system: System, sample: Sample, snr: Tensor, rng: Rng, users: int) -> Payload:
@@ -197,6 +202,16 @@ def _check_pictures(reception: Reception, sample: Sample) -> None:
             f"a receiver must return pictures {tuple(sample.images.shape)} in [0, 1], not {tuple(images.shape)} "
             f"from {float(images.min()):.3g} to {float(images.max()):.3g}"
         )
+
+
+def _charged_share(payload: Payload, charged: Int[Tensor, " rows"]) -> Float[Tensor, " rows"]:
+    """The part of each row's symbol energy that its charged uses hold: its first ones, as a repeat follows the first.
+
+    What a channel adds to or takes from the energy of the symbols (pilots, clipping, power offsets) is shared alike.
+    """
+    squared = payload.symbols.detach().abs().square()
+    total, kept = (squared.where(sent_mask(uses, squared.shape[-1]), 0).sum(-1) for uses in (payload.uses, charged))
+    return torch.where(total > 0, kept / total.where(total > 0, 1), 1)
 
 
 def _realised_snr_db(sent: Complex[Tensor, "rows uses"], received: Received) -> Float[Tensor, " rows"]:

@@ -237,7 +237,7 @@ def _medium_cbr(delivery: Delivery) -> Rows:
 
 
 def _energy(delivery: Delivery) -> tuple[Rows, Rows]:
-    """Energy sent, pilots and repeats included, in energies of one symbol; 0 of 0 for a bound, which sends nothing."""
+    """Energy of the charged uses, pilots included, in energies of one symbol; 0 of 0 for a bound, which has none."""
     if delivery.energy is None:
         return _nothing(delivery)
     return delivery.energy, torch.ones_like(delivery.uses)
@@ -249,6 +249,17 @@ def _snr_realised_db(delivery: Delivery) -> tuple[Rows, Rows]:
         return _nothing(delivery)
     sent = delivery.uses > 0
     return torch.where(sent, delivery.snr_realised_db, 0), sent.long()
+
+
+def _papr_db(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Peak over mean power of the waveform before the amplifier, averaged in dB; 0 of 0 where no amplifier clips.
+
+    The waveform is the band-limited one of the row's symbols, 4 samples a use. Rows that sent nothing have 0 of 0 too.
+    """
+    if delivery.papr_db is None:
+        return _nothing(delivery)
+    sent = delivery.uses > 0
+    return torch.where(sent, delivery.papr_db, 0), sent.long()
 
 
 # --- scenes: what a judge reads in restored pictures, and bytes ------------------------------------------------------
@@ -325,6 +336,7 @@ METRICS: dict[str, Metric] = {
     "medium_cbr": Metric(_medium_cbr, "uses per real number", False),
     "energy": Metric(_energy, "symbol energies", False),
     "snr_realised_db": Metric(_snr_realised_db, "dB", None),
+    "papr_db": Metric(_papr_db, "dB", False),
     "miou": Metric(_miou, "", True),
     "miou_of_photo": Metric(_miou_of_photo, "", True),
     "pixel_accuracy": Metric(_pixel_accuracy, "", True),

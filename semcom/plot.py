@@ -50,6 +50,8 @@ _NAMES = {
     "cbr": "cbr",
     "medium_cbr": "medium cbr spent",
     "snr_realised_db": "realised SNR",
+    "arq_delay_s": "delay with ARQ",
+    "papr_db": "PAPR",
 }
 _LOGARITHMIC = ("payload_ber", "ber")
 _SHARES = ("outage", "bler")

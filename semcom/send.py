@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Imported inside the functions: torch and everything that imports it, so that a wrong option is answered at once.
 
-_SHOWN = ("cbr", "medium_cbr", "energy", "snr_realised_db", "psnr", "ssim", "ms_ssim", "ber", "outage")
+_SHOWN = ("cbr", "medium_cbr", "energy", "snr_realised_db", "papr_db", "psnr", "ssim", "ms_ssim", "ber", "outage")
 _SHOWN_OF_MESSAGES = ("payload_bits", "payload_ok")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -318,16 +319,22 @@ def _results(due: deque[Point], workers: int) -> Generator[tuple[Point, Part]]:
             point = due.popleft()
             yield point, _attempt(point)
         return
+    others = set(multiprocessing.active_children())
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
         running: dict[Future[Part], Point] = {}
         try:
             while due or running:
-                running |= {pool.submit(_attempt, point): point for point in _drained(due)}
+                with _interrupts_held_back():  # submitting starts workers
+                    running |= {pool.submit(_attempt, point): point for point in _drained(due)}
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         except BrokenProcessPool:
             raise PointError("a worker was killed, perhaps for lack of memory; try fewer workers") from None
+        except BaseException:  # nobody waits for what the workers still do, or for those that still start
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -349,7 +356,25 @@ def _attempt(point: Point) -> Part:
 def _be_a_worker() -> None:
     """End without a word on Ctrl-C, and with the process that owns the files, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait, here until the end and in processes started meanwhile until they are workers.
+
+    While a process still imports, Ctrl-C would make it print where it was.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:

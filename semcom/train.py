@@ -45,6 +45,7 @@ _log = logging.getLogger(__name__)
 _WARM_UP = 200  # steps; does not depend on the length of the run
 _DECAY = 0.4  # of the steps, at the end
 _AVERAGE = 0.999
+_MOST_MINUTES = 365 * 24 * 60
 _CALIBRATION = 12  # steps whose speed turns minutes into steps
 _CHECKPOINT_S, _VALIDATION_S = 120, 600
 _VALIDATION_SNR_DB = (1.0, 7.0, 13.0)
@@ -94,6 +95,7 @@ def command(options: argparse.Namespace) -> weights.Weights:
     folder = options.folder or Path("runs", "train", options.system)
     if options.export:
         return export(folder, options.export)
+    _check_minutes(options.minutes, options.steps)
     if options.resume:
         return resume(folder, options.steps, options.minutes)
     return run(from_arguments(options), folder, options.minutes)
@@ -113,7 +115,6 @@ def run(settings: Settings, folder: Path, minutes: float | None = None) -> weigh
         settings = replace(settings, precision=_fast_precision())
     if tuple(settings.data) == ("photos",):
         _log.warning("training on ten example pictures: good for trying things, not for weights")
-    folder.mkdir(parents=True, exist_ok=True)
     return _continue(Run(settings, folder), minutes)
 
 
@@ -138,6 +139,15 @@ def export(folder: Path, path: Path) -> weights.Weights:
     return trained.export(path)
 
 
+def _check_minutes(minutes: float | None, steps: int | None) -> None:
+    if minutes is None:
+        return
+    if steps is not None:
+        raise UsageError("give --steps or --minutes, not both")
+    if not 0 < minutes <= _MOST_MINUTES:
+        raise UsageError(f"minutes must be above 0 and at most {_MOST_MINUTES}, not {minutes:g}")
+
+
 def _settings(state: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = json.loads(state["settings"])
     for name, value in values.items():
@@ -146,9 +156,13 @@ def _settings(state: Mapping[str, Any]) -> Settings:
 
 
 def _continue(trained: Run, minutes: float | None) -> weights.Weights:
-    settings = trained.settings
-    if settings.steps is None and not minutes:
+    settings, folder = trained.settings, trained.folder
+    if settings.steps is None and minutes is None:
         raise UsageError("say how long to train: a number of steps or minutes")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another --folder") from None
     crops = Crops(settings.data, settings.rows, settings.crop, settings.zoom, settings.seed, settings.width)
     first, began = trained.step, time.monotonic()
     saved = validated = began
@@ -308,7 +322,7 @@ class Run:
         settings = self.settings
         source = f"the first {settings.validation_count} pictures of {settings.validation}"
         measured = f"{json.dumps(self.validate())} over {json.dumps(settings.channels[0])} on {source}"
-        provenance = provenance_of(replace(settings, steps=self.step), measured)
+        provenance = provenance_of(replace(settings, steps=self.step or None), measured)
         with self.averaged() as network:
             return weights.save(path, network, settings.system, self.task.configuration, provenance)
 

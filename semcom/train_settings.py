@@ -60,8 +60,12 @@ class Settings:
             raise UsageError("Kodak is what systems are compared on; train on something else")
         if self.precision not in ("auto", "bfloat16", "float32"):
             raise UsageError(f"precision must be auto, bfloat16 or float32, not {self.precision!r}")
-        if min(self.rows, self.crop, self.zoom, self.validation_count) < 1 or not 0 < self.learning_rate < 1:
-            raise UsageError("rows, crop, zoom and validation count must be 1 or more, the learning rate within (0, 1)")
+        for name in ("steps", "rows", "crop", "width", "zoom", "validation_count"):
+            value = getattr(self, name)
+            if value is not None and not value >= 1:
+                raise UsageError(f"{name.replace('_', ' ')} must be 1 or more, not {value:g}")
+        if not 0 < self.learning_rate < 1:
+            raise UsageError(f"the learning rate must lie within (0, 1), not be {self.learning_rate:g}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

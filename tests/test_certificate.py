@@ -15,6 +15,7 @@ from channels.certificate import Certificate, Line, certify, draw, standard_chan
 from channels.uplink import separated
 
 SMALL = 0.05
+STANDARD = standard_channels()
 
 
 class Wrapped(Channel):
@@ -66,6 +67,11 @@ def real_gains_only(channel, symbols, uses, snr_db, rng):
     return replace(heard, symbols=symbols + error.real * math.sqrt(2))
 
 
+def modem_with(**faults):
+    names = ("map_bits", "demap", "encode", "decode")
+    return SimpleNamespace(**{name: getattr(modem, name) for name in names} | faults)
+
+
 def failed_lines(certificate):
     return [line.name for line in certificate.lines if not line.passed]
 
@@ -92,11 +98,56 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted_faults_of_flat_channels_fail(name):
     fault, victim, groups = FAULTS[name]
-    channels = {victim: Wrapped(standard_channels()[victim], fault)}
+    channels = {victim: Wrapped(STANDARD[victim], fault)}
     for group in groups:
         certificate = certify(0.02, only=[group], channels=channels)
         assert not certificate.passed, f"{group} passed\n{certificate.table()}"
         assert failed_lines(certificate)
+
+
+AIR_FAULTS = {
+    "3 dB too little noise": half_the_noise,
+    "3 dB too little noise, told": half_the_noise_and_owned_up,
+    "batch-mean power": batch_mean_power,
+    "SNR of the faded signal": snr_of_the_faded_signal,
+    "noise in one dimension": real_gains_only,
+}
+UNFADED = ("awgn", "broadcast")
+
+
+@pytest.mark.parametrize("fault", AIR_FAULTS)
+@pytest.mark.parametrize("name", STANDARD)
+def test_planted_faults_fail_on_every_channel(name, fault):
+    if name in UNFADED and fault == "SNR of the faded signal":
+        pytest.skip("nothing fades")
+    group = "csi" if name.endswith(("ls", "lmmse")) else "noise"
+    certificate = certify(0.02, only=[group], channels={name: Wrapped(STANDARD[name], AIR_FAULTS[fault])})
+    assert not certificate.passed, certificate.table()
+
+
+@pytest.mark.parametrize("name", ["tdl D", "cdl A"])
+def test_multipath_that_cannot_be_read_fails_and_is_measured(name):
+    def untouched(channel, symbols, uses, snr_db, rng):
+        return channel.carry(symbols, uses, snr_db, rng)
+
+    own = STANDARD[name]
+    certificate = certify(SMALL, only=[name[:3]], channels={name: Wrapped(own, untouched)})
+    assert failed_lines(certificate) == [f"{name}: paths can be read"]
+    assert len(certificate.lines) == 6
+    other = (tdl if name[:3] == "tdl" else cdl).build(model="B", speed_m_s=30.0)
+    seen = failed_lines(certify(SMALL, only=[name[:3]], channels={name: Wrapped(other, untouched)}))
+    assert len(seen) > 1
+
+
+def test_a_weak_decoder_fails():
+    def weak(*args, iterations, **settings):
+        return modem.decode(*args, iterations=2, **settings)
+
+    channels = {"awgn": awgn.build()}
+    right = certify(SMALL, only=["ldpc"], channels=channels)
+    assert right.passed, right.table()
+    assert len(right.lines) == 1
+    assert not certify(SMALL, only=["ldpc"], channels=channels, modem=modem_with(decode=weak)).passed
 
 
 def test_noise_once_per_user_fails():
@@ -117,9 +168,7 @@ def test_noise_once_per_user_fails():
     ],
 )
 def test_wrong_log_likelihood_ratios_fail(name, wrong):
-    broken = SimpleNamespace(
-        map_bits=modem.map_bits, demap=lambda symbols, noise_var, order: wrong(modem.demap(symbols, noise_var, order))
-    )
+    broken = modem_with(demap=lambda symbols, noise_var, order: wrong(modem.demap(symbols, noise_var, order)))
     certificate = certify(SMALL, only=["llr"], channels={"awgn": awgn.build()}, modem=broken)
     assert len(failed_lines(certificate)) == len(certificate.lines)
     errors = certify(0.02, only=["ber"], channels={"awgn": awgn.build()}, modem=broken)
@@ -136,7 +185,7 @@ def test_wrong_multipath_fails():
     slow.paths.draw = tdl.build(model="C", speed_m_s=15.0).paths.draw
     failed = failed_lines(certify(SMALL, only=["tdl"], channels={"tdl C": slow}))
     assert failed
-    assert all("lag" in name for name in failed)
+    assert all("lag" in name or "frames" in name for name in failed)
 
 
 def test_an_estimate_that_forgets_its_error_fails():
@@ -147,7 +196,8 @@ def test_an_estimate_that_forgets_its_error_fails():
 
     channels = {"tdl ls": Wrapped(tdl.build(csi="ls", speed_m_s=30.0), overconfident)}
     certificate = certify(SMALL, only=["csi"], channels=channels)
-    assert len(failed_lines(certificate)) == len(certificate.lines)
+    told = [line.name for line in certificate.lines if "told" in line.name or "noise variance" in line.name]
+    assert failed_lines(certificate) == told
 
 
 def test_shared_noise_of_a_broadcast_fails():

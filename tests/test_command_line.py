@@ -1,6 +1,7 @@
 """Every command, and every wrong input: one line on stderr, status 2, no traceback."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -16,6 +17,12 @@ from semcom import discover
 from semcom.__main__ import main
 
 COMMAND = [sys.executable, "-m", "semcom"]
+
+
+@pytest.fixture
+def _random_is_for_beartype(monkeypatch):
+    """The type checks of these tests draw from `random` themselves, which a law would notice."""
+    monkeypatch.setattr(random, "getstate", lambda: None)
 
 
 @pytest.fixture
@@ -79,6 +86,36 @@ def test_show_counts_the_points_of_a_scenario(capsys, scenario_data, write_scena
     assert capsys.readouterr().out.strip().endswith("\n8 to 28 points")
 
 
+@pytest.mark.usefixtures("_random_is_for_beartype")
+def test_a_file_of_ones_own_is_a_channel_if_its_build_takes_no_cbr(capsys, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from channels import rayleigh\n\n"
+        'def build(coherence_uses: int = 4):\n    """Fades."""\n    return rayleigh.build(coherence_uses)\n'
+    )
+    assert main(["show", str(mine)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("channel ")
+    assert "coherence_uses: int = 4" in printed
+    assert main(["check", str(mine), "--set", "channel.coherence_uses=8"]) == 0
+    assert "pass            fading has unit power" in capsys.readouterr().out
+
+
+def test_a_file_that_builds_neither_is_refused(capsys, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("def build():\n    return 3\n")
+    assert "returns int, not a Channel; that of a system takes cbr" in refused(capsys, "check", str(mine))
+
+
+@pytest.mark.usefixtures("_random_is_for_beartype")
+def test_a_law_that_does_not_apply_is_not_passed(capsys):
+    assert main(["check", "broadcast"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if "another user changes nothing" in line]
+    assert line.startswith("does not apply ")
+    assert sum(line.startswith("pass ") for line in lines) == len(lines) - 1
+
+
 @pytest.mark.parametrize("users", ["1", "2"])
 def test_send_prints_cost_and_score_and_saves_the_picture(capsys, photo, tmp_path, users):
     out = tmp_path / "received.png"
@@ -116,21 +153,32 @@ def _hears_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_ctrl_c_says_how_to_go_on(scenario_data, write_scenario, tmp_path):
+@pytest.mark.parametrize(
+    ("workers", "moment", "seconds"),
+    [(1, "rows/*.parquet", 0), (2, "rows/*.parquet", 0), (2, "pictures/sent.png", 0.5)],
+    ids=["alone", "two workers", "two workers that still start"],
+)
+def test_ctrl_c_says_how_to_go_on(scenario_data, write_scenario, tmp_path, workers, moment, seconds):
     scenario_data |= {"repetitions": 500}
     out = tmp_path / "out"
     command = [*COMMAND, "run", str(write_scenario(scenario_data)), "--out", str(out), "--quiet"]
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=_hears_interrupts
+        [*command, "--workers", str(workers)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hears_interrupts,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
-    while not list(out.glob("rows/*.parquet")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in errors.splitlines()[-1]
-    assert "Traceback" not in errors
+    (line,) = errors.splitlines()
+    assert "the same command goes on from there" in line
 
 
 # --- what they refuse ----------------------------------------------------------------------------------------------
@@ -229,12 +277,17 @@ def test_an_output_folder_of_another_scenario_is_refused(capsys, scenario_data, 
     assert "another scenario" in refused(capsys, "run", path, "--out", out, "--set", "seed=1")
 
 
-def test_a_missing_data_set_is_refused_with_its_address(capsys, scenario_data, write_scenario, tmp_path, monkeypatch):
+@pytest.mark.parametrize("source", ["kodak", "natural", "camvid", "imagenette"])
+def test_a_missing_data_set_is_refused_with_its_address(
+    capsys, scenario_data, write_scenario, tmp_path, monkeypatch, source
+):
     monkeypatch.delenv("SEMCOM_DATA", raising=False)
-    path = str(write_scenario(scenario_data))
-    line = refused(capsys, "run", path, "--out", str(tmp_path / "o"), "--set", "images={source: kodak}")
-    assert "SEMCOM_DATA" in line
-    assert "https://" in line
+    arguments = ("run", str(write_scenario(scenario_data)), "--out", str(tmp_path / "o"), "--set")
+    for words in ("SEMCOM_DATA", str(tmp_path)):
+        line = refused(capsys, *arguments, f"images={{source: {source}}}")
+        assert words in line
+        assert "https://" in line
+        monkeypatch.setenv("SEMCOM_DATA", str(tmp_path))
 
 
 def test_a_plot_of_what_was_not_swept_is_refused(capsys, scenario_data, write_scenario, tmp_path):

@@ -10,13 +10,16 @@ import pytest
 import torch
 from conftest import TOY
 
-from channels import Channel, Medium, Rng, awgn, rayleigh
+from channels import Channel, Medium, Rng, awgn, broadcast, rayleigh, tdl, uplink
 from channels._rng import seed_for
 from channels.modem import map_bits
+from semcom import _laws_of_channels as of_channels
+from semcom import _laws_of_systems as of_systems
 from semcom import check, discover
+from semcom._laws import NotApplicableError
 from semcom.scenario import variant
 from semcom.system import Payload, Receiver, Transmitter, uses_for
-from semcom.systems import digital
+from semcom.systems import analog, digital
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +48,31 @@ def test_the_laws_are_kept(kind, name):
 @pytest.mark.parametrize("override", ["channel.coherence_uses=1", "channel.coherence_uses=7"])
 def test_fading_of_any_coherence_keeps_the_laws(override):
     assert not [law for law in check.check(variant("channel", "rician", [override])) if law.problem]
+
+
+AIRS = {"rayleigh": rayleigh.build(), "tdl": tdl.build(), "broadcast": broadcast.build(fading="rayleigh")}
+
+
+@pytest.mark.parametrize("air", AIRS.values(), ids=AIRS)
+@pytest.mark.parametrize("system", [analog, digital], ids=["analog", "digital"])
+def test_fading_paths_and_common_air_break_no_law(system, air):
+    trial = check.Trial(system.build, 64, 1 / 8, air)
+    assert not [law.__name__ for law in check.ANY_AIR_LAWS if law(trial)]
+
+
+def test_systems_are_tried_over_fading_too():
+    only = "the receiver needs only the air over rayleigh"
+    assert [law.name for law in check.check(variant("system", TOY), only)] == [only]
+
+
+@pytest.mark.parametrize("channel", [uplink.build(), broadcast.build()], ids=["superposed", "common"])
+def test_users_without_shares_are_not_said_to_leave_each_other_alone(channel):
+    with pytest.raises(NotApplicableError, match=channel.medium.access):
+        of_channels.another_user_changes_nothing(channel)
+
+
+def test_what_a_bound_sends_is_not_said_to_be_lawful():
+    assert not next(check.check(variant("system", "capacity"), "power is as the rule says")).applies
 
 
 # --- channels that are wrong in one way ----------------------------------------------------------------------------
@@ -87,15 +115,15 @@ def fresh_seeds(symbols, uses, snr_db, rng):
 
 
 BROKEN_CHANNELS = {
-    check.medium_adds_up: Broken(medium=Greedy()),
-    check.channel_draws_ignore_the_batch: Broken(before=snr_of_the_batch),
-    check.padding_is_not_sent: Broken(before=everything_is_sent),
-    check.another_user_changes_nothing: Broken(before=one_seed_for_all),
-    check.same_seeds_same_air: Broken(before=fresh_seeds),
-    check.channel_leaves_global_state_alone: Broken(draw=lambda: torch.rand(1)),
-    check.noise_is_what_it_says: Broken(after=lambda heard: replace(heard, noise_var=1.05 * heard.noise_var)),
-    check.fading_has_unit_power: Broken(after=lambda heard: replace(heard, gains=1.2 * heard.gains)),
-    check.channel_is_differentiable: Broken(after=lambda heard: replace(heard, symbols=heard.symbols.detach())),
+    of_channels.medium_adds_up: Broken(medium=Greedy()),
+    of_channels.channel_draws_ignore_the_batch: Broken(before=snr_of_the_batch),
+    of_channels.padding_is_not_sent: Broken(before=everything_is_sent),
+    of_channels.another_user_changes_nothing: Broken(before=one_seed_for_all),
+    of_channels.same_seeds_same_air: Broken(before=fresh_seeds),
+    of_channels.channel_leaves_global_state_alone: Broken(draw=lambda: torch.rand(1)),
+    of_channels.noise_is_what_it_says: Broken(after=lambda heard: replace(heard, noise_var=1.05 * heard.noise_var)),
+    of_channels.fading_has_unit_power: Broken(after=lambda heard: replace(heard, gains=1.2 * heard.gains)),
+    of_channels.channel_is_differentiable: Broken(after=lambda heard: replace(heard, symbols=heard.symbols.detach())),
 }
 
 
@@ -111,7 +139,7 @@ def test_each_law_catches_a_channel_that_breaks_it(law):
 
 
 def test_the_global_state_of_numpy_is_watched_too():
-    assert check.channel_leaves_global_state_alone(Broken(draw=np.random.rand))
+    assert of_channels.channel_leaves_global_state_alone(Broken(draw=np.random.rand))
 
 
 def test_without_type_checks_nothing_draws_from_random():
@@ -119,9 +147,9 @@ def test_without_type_checks_nothing_draws_from_random():
 import random
 import subprocess
 import sys
-from semcom import check, discover
+from semcom import _laws, check, discover
 from semcom.scenario import variant
-assert check._touched(random.random) == "the global state of random changed"
+assert _laws.touched(random.random) == "the global state of random changed"
 for kind in ("channel", "system"):
     for name in discover.entries(kind):
         for verdict in check.check(variant(kind, name), only=f"{kind} leaves global state alone"):
@@ -134,7 +162,7 @@ for kind in ("channel", "system"):
 
 def test_a_bias_of_the_equaliser_is_caught():
     shrunk = Broken(after=lambda heard: replace(heard, symbols=heard.symbols / (1 + heard.noise_var)))
-    assert check.noise_is_what_it_says(shrunk)
+    assert of_channels.noise_is_what_it_says(shrunk)
 
 
 # --- systems that are wrong in one way -----------------------------------------------------------------------------
@@ -209,16 +237,18 @@ def louder(payload, sample):
 
 
 BROKEN_SYSTEMS = {
-    check.system_draws_ignore_the_batch: lambda: trial_of(heard=lambda r, rng: darker(r, 0.01 * len(r.images))),
-    check.another_sender_changes_nothing: lambda: trial_of(heard=lambda r, rng: darker(r, 0.01 * len(r.images))),
-    check.same_seeds_same_picture: lambda: trial_of(heard=lambda r, rng: darker(r, random.SystemRandom().random())),
-    check.system_leaves_global_state_alone: lambda: trial_of(sent=global_draw),
-    check.it_spends_what_it_is_granted: lambda: trial_of(cbr=1 / 7),
-    check.any_shape_comes_back: lambda: trial_of(heard=lambda r, rng: replace(r, images=r.images[..., :64, :48])),
-    check.hopeless_air_is_survived: lambda: trial_of(heard=lambda r, rng: replace(r, images=2 * r.images)),
-    check.it_sends_what_it_is_granted: hoarding,
-    check.power_is_as_the_rule_says: lambda: trial_of(sent=louder),
-    check.the_receiver_needs_only_the_air: peeking,
+    of_systems.system_draws_ignore_the_batch: lambda: trial_of(heard=lambda r, rng: darker(r, 0.01 * len(r.images))),
+    of_systems.another_sender_changes_nothing: lambda: trial_of(heard=lambda r, rng: darker(r, 0.01 * len(r.images))),
+    of_systems.same_seeds_same_picture: lambda: trial_of(
+        heard=lambda r, rng: darker(r, random.SystemRandom().random())
+    ),
+    of_systems.system_leaves_global_state_alone: lambda: trial_of(sent=global_draw),
+    of_systems.it_spends_what_it_is_granted: lambda: trial_of(cbr=1 / 7),
+    of_systems.any_shape_comes_back: lambda: trial_of(heard=lambda r, rng: replace(r, images=r.images[..., :64, :48])),
+    of_systems.hopeless_air_is_survived: lambda: trial_of(heard=lambda r, rng: replace(r, images=2 * r.images)),
+    of_systems.it_sends_what_it_is_granted: hoarding,
+    of_systems.power_is_as_the_rule_says: lambda: trial_of(sent=louder),
+    of_systems.the_receiver_needs_only_the_air: peeking,
 }
 
 
@@ -232,8 +262,8 @@ def test_each_law_catches_a_system_that_breaks_it(law):
 
 
 def test_what_is_sent_is_counted_beside_what_is_charged():
-    assert check.it_spends_what_it_is_granted(hoarding()) is None
-    assert "granted 1536" in check.it_sends_what_it_is_granted(hoarding())
+    assert of_systems.it_spends_what_it_is_granted(hoarding()) is None
+    assert "granted 1536" in of_systems.it_sends_what_it_is_granted(hoarding())
 
 
 DIGITAL = {
@@ -255,10 +285,10 @@ def digital_of(energy, arguments):
 @pytest.mark.parametrize("arguments", DIGITAL.values(), ids=DIGITAL)
 def test_a_digital_transmitter_three_per_cent_off_breaks_the_power_rule(arguments, monkeypatch):
     found = []
-    measured = check.mean_energy
-    monkeypatch.setattr(check, "mean_energy", lambda payload: found.append(measured(payload)) or found[-1])
+    measured = of_systems.mean_energy
+    monkeypatch.setattr(of_systems, "mean_energy", lambda payload: found.append(measured(payload)) or found[-1])
     for energy in (0.97, 1.0, 1.03):
-        assert (check.power_is_as_the_rule_says(digital_of(energy, arguments)) is None) == (energy == 1)
+        assert (of_systems.power_is_as_the_rule_says(digital_of(energy, arguments)) is None) == (energy == 1)
         mean, deviation = found[-1]
         assert abs(mean - energy) < 3 * deviation  # an honest one passes with a margin
         assert 5 * deviation < 0.03
@@ -269,7 +299,7 @@ def z_of_random_points(draw, bits_per_symbol, repeats):
     bits = (rng.uniform(bits_per_symbol * 240 // repeats) < 0.5).to(torch.uint8)
     symbols = map_bits(bits, bits_per_symbol).repeat(1, repeats)
     uses = torch.full((12,), 240)
-    mean, deviation = check.mean_energy(Payload(symbols, uses, digital_uses=uses))
+    mean, deviation = of_systems.mean_energy(Payload(symbols, uses, digital_uses=uses))
     return (mean - 1) / deviation
 
 
@@ -284,16 +314,16 @@ def test_the_deviation_of_the_mean_energy_is_the_right_one(bits_per_symbol, repe
 def test_equal_rows_are_one_draw():
     points = map_bits((Rng([1]).uniform(8 * 240) < 0.5).to(torch.uint8), 8)
     uses = torch.full((6,), 240)
-    several = check.mean_energy(Payload(points.expand(6, -1), uses, uses))
-    assert several == check.mean_energy(Payload(points, uses[:1], uses[:1]))
+    several = of_systems.mean_energy(Payload(points.expand(6, -1), uses, uses))
+    assert several == of_systems.mean_energy(Payload(points, uses[:1], uses[:1]))
 
 
 def test_qpsk_has_no_deviation_and_silence_nothing_to_measure():
     uses = torch.tensor([240, 0])
     points = map_bits((Rng([1, 2]).uniform(2 * 240) < 0.5).to(torch.uint8), 2) * torch.tensor([[1.0], [0.0]])
-    mean, deviation = check.mean_energy(Payload(points, uses, uses))
+    mean, deviation = of_systems.mean_energy(Payload(points, uses, uses))
     assert (mean, deviation) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
-    assert check.mean_energy(Payload(points[1:], uses[1:], uses[1:])) == (1, 0)
+    assert of_systems.mean_energy(Payload(points[1:], uses[1:], uses[1:])) == (1, 0)
 
 
 def test_a_law_that_cannot_be_tried_is_broken(monkeypatch):

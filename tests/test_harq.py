@@ -127,12 +127,15 @@ def test_what_was_needed_is_charged(photographs, adaptation, kind):
     assert len(needed.unique()) >= 2
     assert bool((needed[delivery.reception.outage] == 3).all())
     assert torch.equal(delivery.medium_uses, delivery.uses)
-    assert system.transmitter.encode(sample, torch.full((20,), 6.0), Rng(seeds)).uses.unique().tolist() == [
-        header_uses + 3 * share
-    ]
+    payload = system.transmitter.encode(sample, torch.full((20,), 6.0), Rng(seeds).derive("encode"))
+    assert payload.uses.unique().tolist() == [header_uses + 3 * share]
+    squared = payload.symbols.abs().square()
+    spent = torch.stack([row[:uses].sum() for row, uses in zip(squared, delivery.uses.tolist(), strict=True)])
+    torch.testing.assert_close(delivery.energy, spent, rtol=1e-5, atol=0)
     if adaptation is FIXED:
         clear = link.deliver(sample, 60.0, seeds)
         assert bool((clear.uses == share).all())
+        torch.testing.assert_close(clear.energy, torch.full((20,), float(share)), rtol=1e-5, atol=0)
         assert not clear.reception.outage.any()
         lost = link.deliver(sample, -30.0, seeds)
         assert bool((lost.uses == 3 * share).all())

@@ -233,6 +233,71 @@ def test_data_sets_have_captions_labels_and_categories(tmp_path, monkeypatch):
         load("natural:val")
 
 
+@pytest.mark.parametrize(
+    ("source", "damage", "words"),
+    [
+        ("natural", {"natural/captions.jsonl": b'{"file": "test/1.jpg"'}, "captions.jsonl:1: not a record like"),
+        ("natural", {"natural/captions.jsonl": b'{"file": "test/1.jpg"}'}, "captions.jsonl:1: not a record like"),
+        ("natural", {"natural/captions.jsonl": b"[1]"}, "captions.jsonl:1: not a record like"),
+        (
+            "natural",
+            {"natural/captions.jsonl": b'{"file": "1", "captions": []}'},
+            "captions.jsonl:1: not a record like",
+        ),
+        ("natural", {"natural/captions.jsonl": b'{"file": "1", "captions": [2]}'}, "captions.jsonl:1: not a record"),
+        ("natural", {"natural/captions.jsonl": b"\xff"}, "captions.jsonl is not text in UTF-8"),
+        ("natural", {}, "captions.jsonl, which belongs to the set: No such file"),
+        ("imagenette", {"imagenette128/labels.csv": b"file,wnid\na,b\n"}, "labels.csv has no column label"),
+        ("imagenette", {"imagenette128/labels.csv": b""}, "labels.csv has no column file and no column label"),
+        (
+            "imagenette",
+            {"imagenette128/labels.csv": b"file,label\na\n"},
+            "labels.csv:2: a file or its label is missing",
+        ),
+        (
+            "imagenette",
+            {"imagenette128/labels.csv": b"file,label\n", "imagenette128/val/n1/1.jpg": b""},
+            "imagenette128/train, whose folders number the classes",
+        ),
+        (
+            "imagenette",
+            {
+                "imagenette128/labels.csv": b"file,label\n",
+                "imagenette128/val/n1/1.jpg": b"",
+                "imagenette128/train/n2/1.jpg": b"",
+            },
+            "imagenette128/val/n1 is no class of",
+        ),
+        ("imagenette", {"imagenette128/labels.csv": b"file,label\n"}, "put its split folders into"),
+        ("camvid", {}, "camvid has no split 'test'; put its split folders into"),
+    ],
+)
+def test_a_damaged_set_is_refused_in_one_line(tmp_path, monkeypatch, source, damage, words):
+    monkeypatch.setenv("SEMCOM_DATA", str(tmp_path))
+    for folder in ("natural/test", "camvid", "imagenette128"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, content in damage.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError) as raised:
+        load(source)
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_label_map_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCOM_DATA", str(tmp_path))
+    for folder in ("images", "labels"):
+        (tmp_path / "camvid/test" / folder).mkdir(parents=True)
+    quarters().save(tmp_path / "camvid/test/images/1.jpg")
+    (tmp_path / "camvid/test/labels/1.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"1\.png cannot be read"):
+        load("camvid")
+    quarters().save(tmp_path / "camvid/test/labels/1.png")
+    with pytest.raises(UsageError, match="of class numbers, not RGB"):
+        load("camvid")
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (8, 16), (13, 40)])
 def test_padding_is_undone(shape):
     images = torch.rand(2, 3, *shape)

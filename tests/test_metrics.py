@@ -138,8 +138,14 @@ def test_bits_without_a_decision_are_wrong(pair):
 
 def test_what_was_not_there_to_measure_is_none_of_none(pair):
     shown, images = pair
-    for name in ("ber", "payload_ber", "bler", "outage"):
+    for name in ("ber", "payload_ber", "bler", "outage", "papr_db"):
         assert [part.tolist() for part in measure(name, delivery(images, shown))] == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_rows_that_send_nothing_have_no_peaks(pair):
+    shown, images = pair
+    measured = replace(delivery(images, shown), uses=torch.tensor([96, 0, 96]), papr_db=torch.tensor([7.0, 0.0, 9.0]))
+    assert [part.tolist() for part in measure("papr_db", measured)] == [[7, 0, 9], [1, 0, 1]]
 
 
 def test_bandwidth_ratios(pair):
@@ -154,7 +160,8 @@ def test_every_metric_measures_rows_without_nan(pair):
     for name in METRICS:
         values = measure(name, delivery(images, shown))
         for part in values if isinstance(values, tuple) else (values,):
-            assert part.shape == (3,)
+            assert part.shape[0] == 3
+            assert part.dim() == 1 or name.startswith("miou")  # a column of each class
             assert not np.isnan(part.numpy()).any()
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from channels import UsageError
+from channels.arq import SelectiveRepeat
 from semcom import sweep, table
 from semcom.scenario import scenario_from
 from semcom.table import estimate, proportion
@@ -114,6 +115,9 @@ def test_shares_of_pictures_that_differ_are_covered(spread):
     assert width < 1.25 * alone if spread == 0 else width > 1.5 * alone
 
 
+COUNTS = ("numerator", "denominator")
+
+
 def rows_of(**columns):
     length = len(next(iter(columns.values())))
     metric = {b"unit": b"dB"}
@@ -127,7 +131,7 @@ def rows_of(**columns):
         "image": [str(i) for i in range(length)],
         "bound": [False] * length,
     }
-    measured = ("psnr", "ber.numerator", "ber.denominator")
+    measured = ("psnr", "airtime_s", *(f"{name}.{part}" for name in ("ber", "bler") for part in COUNTS))
     data = defaults | columns
     return pa.table(
         data,
@@ -161,6 +165,32 @@ def test_nothing_lost_does_not_mean_that_nothing_can_be():
     assert (line.estimate.low, line.estimate.high) == (1, 1), "a measured value is no count"
 
 
+def test_arq_delay_is_selective_repeat_at_the_measured_bler():
+    blocks = {"bler.numerator": [1, 0, 0, 4, 0], "bler.denominator": [4, 6, 0, 4, 4], "snr_db": [9.0, 9, 9, 0, 20]}
+    rows = rows_of(airtime_s=[0.04, 0.06, 9.0, 0.04, 0.04], **blocks)
+    some, all_lost, none_lost = table.summarise(rows, "arq_delay_s")
+    assert (some.metric, some.unit, some.conditions["snr_db"]) == ("arq_delay_s", "s", 9)
+    # ten blocks of 10 ms, one of them lost; the row without blocks, of 9 s, does not count
+    assert some.estimate.mean == pytest.approx(SelectiveRepeat(0.01).expected_delay_s(5, 0.1))
+    assert some.estimate.rows == 2
+    assert all_lost.estimate.mean == math.inf
+    assert none_lost.estimate.mean == pytest.approx(0.04 + 0.02)
+    assert "arq_delay_s,s,a" in table.as_csv(rows)
+    assert "arq_delay_s" not in table.metrics(rows.drop_columns("airtime_s"))
+    assert "arq_delay_s" not in table.metrics(rows.drop_columns(["bler.numerator", "bler.denominator"]))
+
+
+def test_the_interval_of_arq_delay_covers_the_delay_at_the_true_bler():
+    random, trials, airtime = np.random.default_rng(9), 150, table.Estimate(0.04, 0.04, 0.04, 30, 30)
+    truth, covered = SelectiveRepeat(0.01).expected_delay_s(4, 0.2), 0
+    for _ in range(trials):
+        found = table._arq_delay(airtime, 4.0, estimate(random.binomial(4, 0.2, 30), np.full(30, 4), range(30)))
+        covered += found.low <= truth <= found.high
+    assert abs(covered / trials - 0.95) < 4 * math.sqrt(0.95 * 0.05 / trials)
+    once = rows_of(airtime_s=[0.04], **{"bler.numerator": [1], "bler.denominator": [4]})
+    assert math.isnan(table.summarise(once, "arq_delay_s")[0].estimate.low)
+
+
 def test_one_picture_resamples_its_repetitions():
     rows = rows_of(psnr=[20.0, 30, 25], image=["a"] * 3, repetition=[0, 1, 2])
     (line,) = table.summarise(rows, "psnr")
@@ -172,10 +202,9 @@ def test_an_unknown_metric_is_refused():
         table.summarise(rows_of(psnr=[1.0]), "psn")
 
 
-def test_text_markdown_and_csv_hold_the_same_numbers():
+def test_text_and_csv_hold_the_same_numbers():
     rows = rows_of(psnr=[20.0, 30, 10, 10], snr_db=[0.0, 0, 5, 5], image=["a", "b", "a", "b"])
     assert table.as_text(rows, "psnr").splitlines()[1].split() == ["0", "25.00", "[20.00,", "30.00]"]
-    assert table.as_markdown(rows, "psnr").splitlines()[2] == "| 0 | 25.00 [20.00, 30.00] |"
     assert table.as_csv(rows).splitlines()[1] == "psnr,dB,a,awgn,0.1,1,0.0,25.0,20.0,30.0,2,2"
 
 

@@ -210,6 +210,24 @@ def test_minutes_become_a_number_of_steps(tmp_path, monkeypatch, pictures):
     assert f'"steps": {state["step"]},' in state["settings"]
 
 
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--minutes", "-1"], "minutes must be above 0"),
+        (["--minutes", "nan"], "minutes must be above 0"),
+        (["--minutes", "inf"], "at most"),
+        (["--minutes", "1", "--steps", "9"], "not both"),
+        ([], "steps or minutes"),
+        (["--steps", "1", "--folder", f"{__file__}/run"], "cannot make the folder"),
+    ],
+)
+def test_lengths_and_folders_that_cannot_be_are_refused(options, match):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(UsageError, match=match):
+        train.command(parser.parse_args(["deepjscc", *options]))
+
+
 def test_a_run_made_longer_before_its_decay_is_the_longer_run():
     short, long = replace(DEEPJSCC, steps=1000), replace(DEEPJSCC, steps=2000)
     assert [train.learning_rate(step, short) for step in range(600)] == [
@@ -272,7 +290,9 @@ def test_the_command_line_says_all_settings(settings):
         ({"channels": ()}, "at least one channel"),
         ({"data": ("kodak",)}, "train on something else"),
         ({"precision": "half"}, "bfloat16"),
-        ({"rows": 0}, "1 or more"),
+        ({"rows": 0}, "rows must be 1 or more, not 0"),
+        ({"steps": -5}, "steps must be 1 or more, not -5"),
+        ({"zoom": float("nan")}, "zoom must be 1 or more, not nan"),
         ({"learning_rate": 0.0}, "learning rate"),
     ],
 )

@@ -1,14 +1,16 @@
 """Users of one medium: superposed ones are told apart honestly, common ones hear the same."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from channels import broadcast, rayleigh, uplink
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
-from channels.uplink import remove
+from channels.uplink import remove, separated
 
 
 def streams(rows):
@@ -40,6 +42,32 @@ def test_error_is_the_told_noise_variance(users, antennas, uneven):
     # blocks of 8 uses share their fades
     assert float(ratio.mean()) == pytest.approx(1, abs=4 * math.sqrt(8 / ratio.numel()))
     assert not heard.symbols[~on_air].any()
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 40.0, 60.0, 100.0])
+@pytest.mark.parametrize(("users", "antennas"), [(1, 4), (2, 2), (4, 2)])
+def test_told_noise_is_its_closed_form_at_any_snr(users, antennas, snr_db):
+    """One user: noise |g|^2 / N0 = 1. Several: 1 / SINR, SINR_u = g_u^H (N0 I + sum of the others)^-1 g_u, float64."""
+    batch, length = 1200 // users, 32
+    channel = uplink.build(antennas=antennas, receiver="joint")
+    sent, heard = carry(channel, batch, users, length, snr_db)
+    gains, told = heard.gains[..., 0].numpy().astype(np.complex128), heard.noise_var[..., 0].double()
+    n0 = heard.mixture_noise_var.double().numpy()
+    for user in range(users):
+        rest = np.delete(gains, user, axis=1)
+        noise = n0[:, None, None] * np.eye(antennas) + np.einsum("bua,buc->bac", rest, rest.conj())
+        filters = np.linalg.solve(noise, gains[:, user, :, None])[..., 0]
+        sinr = np.einsum("ba,ba->b", gains[:, user].conj(), filters).real
+        torch.testing.assert_close(told[:, user], torch.from_numpy(1 / sinr), rtol=1e-4, atol=0)
+    ratio = ((heard.symbols - sent).abs().square() / heard.noise_var).mean(-1)
+    assert float(ratio.mean()) == pytest.approx(1, abs=4 * float(ratio.std()) / math.sqrt(ratio.numel()) + 0.002)
+
+
+def test_a_user_without_gain_is_nothing_rather_than_infinite():
+    received = carry(uplink.build(antennas=2), 1, 2)[1]
+    gone = separated(replace(received, gains=received.gains * torch.tensor([1.0, 0.0])[:, None, None]))
+    assert not gone.symbols[:, 1].any()
+    assert gone.noise_var.isfinite().all()
 
 
 def test_one_user_with_many_antennas_is_maximum_ratio_combining():
@@ -82,6 +110,16 @@ def test_power_offsets_and_snr_set_the_strength_of_arrival():
     _, heard = carry(uplink.build(antennas=2, power_offsets_db=(0.0, 3.0)), 4000, 2, 1, snr)
     power = heard.gains.abs().square().mean((0, 2, 3))
     assert float(power[1] / power[0]) == pytest.approx(10**0.6, rel=4 / math.sqrt(4000))
+
+
+def test_power_offsets_are_paid_for_and_path_loss_is_not():
+    """At +10 dB a use of energy one costs ten; with another SNR, which is a longer way, it costs one."""
+    channel = uplink.build(antennas=2, power_offsets_db=(0.0, 10.0, -3.0))
+    uses = torch.tensor([[64, 64], [64, 20]])
+    sent, heard = carry(channel, 2, 2, snr_db=torch.tensor([10.0, 25.0]), uses=uses)
+    energy = [[float(sent[row, user, : uses[row, user]].abs().square().sum()) for user in (0, 1)] for row in (0, 1)]
+    expected = torch.tensor(energy) * torch.tensor([1.0, 10.0])
+    torch.testing.assert_close(heard.energy, expected, rtol=1e-5, atol=0)
 
 
 def test_two_users_at_two_antennas_stay_behind_one_user():
