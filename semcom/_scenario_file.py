@@ -75,8 +75,7 @@ def check_argument(entry: Entry, name: str, value: object, place: str) -> None:
     if name not in allowed:
         raise UsageError(f"{place}: {entry.name}.build has no argument {name!r}; {nearest(name, allowed)}")
     if isinstance(value, dict) or not allowed[name].accepts(value):
-        wanted = allowed[name].annotation or "a plain value or a list"
-        raise UsageError(f"{place}: {entry.name}.build wants {name}: {wanted}, not {value!r}")
+        raise UsageError(f"{place}: {entry.name}.build wants {name}: {allowed[name].wanted}, not {value!r}")
 
 
 def writable(entry: Entry) -> dict[str, discover.Argument]:

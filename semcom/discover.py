@@ -12,6 +12,7 @@ import difflib
 import importlib
 import importlib.util
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -58,6 +59,19 @@ class Argument:
         """
         return not self.annotation or _accepts(ast.parse(self.annotation, mode="eval").body, value)
 
+    @property
+    def wanted(self) -> str:
+        """What the annotation allows, in words.
+
+        >>> Argument("quality", "Literal['low', 'high']", "low", False, "").wanted
+        'one of low, high'
+        """
+        match ast.parse(self.annotation or "None", mode="eval").body:
+            case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+                options = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+                return f"one of {', '.join(str(ast.literal_eval(option)) for option in options)}"
+        return self.annotation or "a plain value or a list"
+
     def read(self, value: Any) -> Any:
         """An accepted value as `build` takes it: 3 is 3.0 for a float, and a list is a tuple, which can be a key."""
         if isinstance(value, list | tuple):
@@ -91,7 +105,11 @@ class Entry:
         return self.text.partition("\n")[0]
 
     def load(self) -> Callable[..., Any]:
-        """Import the file and return its `build`."""
+        """Import the file and return its `build`.
+
+        Raises:
+            UsageError: a file of one's own that cannot be imported.
+        """
         folder, package = _HOMES[self.kind]
         if self.path.is_relative_to(folder):
             return importlib.import_module(f"{package}.{self.name}").build
@@ -100,7 +118,14 @@ class Entry:
         assert spec  # a .py file always has both
         assert loader
         module = importlib.util.module_from_spec(spec)
-        loader.exec_module(module)
+        try:
+            loader.exec_module(module)
+        except Exception as error:  # a user's file raises anything
+            lines = [
+                frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin
+            ]
+            place = f"{self.path}:{lines[-1]}" if lines else str(self.path)
+            raise UsageError(f"{place}: cannot be imported, {type(error).__name__}: {error}") from error
         return module.build
 
 

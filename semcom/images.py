@@ -274,7 +274,7 @@ def open_image(path: str | Path) -> Image.Image:
     """
     path = Path(path)
     if not path.is_file():
-        raise UsageError(f"no image file {path}")
+        raise UsageError(f"no image file {path}; name a file that exists")
     if path.stat().st_size == 0:
         raise UsageError(f"{path} is empty")
     try:

@@ -175,7 +175,7 @@ def granted_cbr(point: Point, channel: Channel, picture: Picture) -> float:
     if granted < 1:
         raise UsageError(
             f"medium_cbr {point.medium_cbr:g} gives {point.users} user(s) no channel use for {picture.name}, "
-            f"{width}x{height} pixels; raise medium_cbr or take larger pictures"
+            f"{width}x{height} pixels; raise medium_cbr, take larger pictures or fewer users"
         )
     return granted / (3 * height * width)
 

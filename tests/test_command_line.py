@@ -313,3 +313,10 @@ def test_a_full_disk_under_the_received_picture_is_one_line(capsys, photo):
 
 def test_send_sends_one_picture_once(capsys, photo):
     assert "sweep with semcom run" in refused(capsys, *send(photo, "--set", "sweep.snr_db=[1,2]"))
+
+
+@pytest.mark.parametrize("line", ["import nomodule", "1 / 0"])
+def test_a_file_that_cannot_be_imported_is_named_with_the_line_of_the_fault(capsys, tmp_path, line):
+    file = tmp_path / "mine.py"
+    file.write_text(f'"""Mine."""\n\n{line}\n\n\ndef build(cbr: float):\n    """Mine."""\n')
+    assert f"{file}:3: cannot be imported, " in refused(capsys, "check", str(file))
