@@ -28,18 +28,15 @@ def _random_is_for_beartype(monkeypatch):
     monkeypatch.setattr(random, "getstate", lambda: None)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        *(("channel", name) for name in discover.entries("channel")),
-        ("system", TOY),
-        *(
-            ("system", name)
-            for name, entry in discover.entries("system").items()
-            if not any(argument.required and key != "cbr" for key, argument in entry.arguments.items())
-        ),  # the others need files, which their own tests have
-    ],
-)
+ENTRIES = [
+    (kind, name)
+    for kind in ("channel", "system")
+    for name, entry in discover.entries(kind).items()
+    if not any(argument.required and key != "cbr" for key, argument in entry.arguments.items())
+]  # the others need files, which their own tests have
+
+
+@pytest.mark.parametrize(("kind", "name"), [*ENTRIES, ("system", TOY)])
 def test_the_laws_are_kept(kind, name):
     broken = {law.name: law.problem for law in check.check(variant(kind, name)) if law.problem}
     assert not broken
@@ -143,18 +140,15 @@ def test_the_global_state_of_numpy_is_watched_too():
 
 
 def test_without_type_checks_nothing_draws_from_random():
-    code = """
+    code = f"""
 import random
-import subprocess
-import sys
-from semcom import _laws, check, discover
+from semcom import _laws, check
 from semcom.scenario import variant
 assert _laws.touched(random.random) == "the global state of random changed"
-for kind in ("channel", "system"):
-    for name in discover.entries(kind):
-        for verdict in check.check(variant(kind, name), only=f"{kind} leaves global state alone"):
-            if verdict.problem:
-                print(name, verdict.problem)
+for kind, name in {ENTRIES}:
+    for verdict in check.check(variant(kind, name), only=kind + " leaves global state alone"):
+        if verdict.problem:
+            print(name, verdict.problem)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert (done.stdout, done.stderr) == ("", "")
