@@ -219,10 +219,10 @@ def _described(picture: Picture, delivery: Delivery) -> Iterator[str]:
         values = measure(name, delivery)
         if isinstance(values, tuple):
             numerator, denominator = float(values[0][0]), float(values[1][0])
-            text = f"{numerator / denominator:.4g}" if denominator else "does not apply"
+            text = f"{numerator / denominator:.4g} {METRICS[name].unit}" if denominator else "does not apply"
         else:
-            text = f"{float(values[0]):.5g}"
-        yield f"{name:<16} {text} {METRICS[name].unit}".rstrip()
+            text = f"{float(values[0]):.5g} {METRICS[name].unit}"
+        yield f"{name:<16} {text}".rstrip()
 
 
 def _write_payload(out: str, paths: Sequence[Path], messages: Sequence[Tensor]) -> str:
