@@ -1,6 +1,6 @@
 """Throughput beside Sionna, the price of estimated channels and of sharing them.
 
-    python benchmarks/air.py --out results/air.json
+    python benchmarks/air.py --out runs/bench/air.json
 
 Both sides run in one process on one thread: best of several passes in turn, processor time. Sionna's blocks
 add noise, or fade and add noise; ours also equalise, tell the noise variance of every use and draw each row from

@@ -1,6 +1,6 @@
 """Where the time of the digital Kodak sweep goes, and how much of it is channel decoding.
 
-    SEMCOM_DATA=... python benchmarks/kodak_digital.py --out results/kodak_digital.json
+    SEMCOM_DATA=... python benchmarks/kodak_digital.py --out runs/bench/kodak_digital.json
 
 24 pictures, AWGN at 5 SNRs, one channel use for 16 numbers, adaptive modulation and coding. A first pass fits the image
 files, which a sweep does once in the life of its cache; the second pass is the one that counts. Public calls are

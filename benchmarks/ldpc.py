@@ -1,6 +1,6 @@
 """Our LDPC decoder beside Sionna's, in one run: bits per second, block error rates, loss in decibels.
 
-    python benchmarks/ldpc.py                              writes results/ldpc/ldpc.json and docs/ldpc_bler.png
+    python benchmarks/ldpc.py                              writes runs/bench/ldpc.json and docs/ldpc_bler.png
     python benchmarks/ldpc.py --quick --figure quick.png   two points of many errors, one setting of Sionna's
 
 k = 1024, n = 2048, 16QAM, base graph 2. Sionna's settings (check rule, batch size, threads) are tried, its fastest at
@@ -197,7 +197,7 @@ def compare_error_rates(options: argparse.Namespace, threads: int) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("results/ldpc"))
+    parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--errors", type=int, default=100, help="block errors wanted at each point")
     parser.add_argument("--most", type=int, default=1_000_000, help="most blocks at each point")
     parser.add_argument("--points", type=float, nargs="+", default=[5.9, 6.1, 6.3, 6.5, 6.65, 6.8], help="Es/N0 in dB")

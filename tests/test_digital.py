@@ -316,7 +316,8 @@ def test_over_awgn_no_margin_is_best(photographs):
 
 def test_the_best_fixed_scheme_is_below_capacity(photographs):
     snr_db = 6.0
-    best, *others = tuning.best_fixed(1 / 6, "webp", awgn.build(), [snr_db], list(photographs[:1]), repetitions=2)
+    schemes = tuning.fixed_schemes()
+    best, *others = tuning.compare(schemes, 1 / 6, "webp", awgn.build(), [snr_db], list(photographs[:1]), repetitions=2)
     chosen = modem.Mcs(digital.MODULATIONS[best.arguments["modulation"]], best.arguments["code_rate"])
     assert 0.5 < sent_bits(snr_db, chosen) < 1
     assert best.outage == 0

@@ -21,7 +21,7 @@ from semcom.systems.scene.reading import accuracy, confusion
 from semcom.systems.scene.restorer import Critic, Restorer
 from semcom.systems.scene.segmenter import Segmenter, adopt
 from semcom.systems.scene.training import relit, segmentation_losses, training
-from semcom.weights import save
+from semcom.weights import save, seeded
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,17 @@ def sample():
     return Sample(images, labels=torch.stack([torch.from_numpy(d.labels).long() for d in drawings]))
 
 
+@pytest.fixture(autouse=True)
+def _same_draws():
+    """Networks and pictures that tests make are the same in each run."""
+    with seeded(0):
+        yield
+
+
 @pytest.fixture(scope="module")
 def segmenter():
-    torch.manual_seed(0)
-    return Segmenter(width=16).eval()
+    with seeded(0):
+        return Segmenter(width=16).eval()
 
 
 def _rng(name="x", rows=2):
@@ -55,8 +62,8 @@ def test_a_class_has_one_name_and_one_colour():
 
 @pytest.fixture(scope="module")
 def judge():
-    torch.manual_seed(1)
-    return Judge(width=8).eval()
+    with seeded(1):
+        return Judge(width=8).eval()
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (1, 90)])
@@ -115,7 +122,6 @@ def test_light_changes_and_stays_in_range(sample):
 
 @pytest.mark.parametrize("part", ["segmenter", "judge"])
 def test_segmenters_learn_a_street(part, sample):
-    torch.manual_seed(0)
     task = training(part=part, initial="random")
     optimiser = torch.optim.AdamW(task.network.parameters(), 2e-3)
     first = last = math.nan
@@ -168,7 +174,6 @@ def test_restorers_paint_pictures_of_any_size(size):
 
 
 def test_a_restoration_depends_on_its_own_map_and_palette_alone():
-    torch.manual_seed(0)
     network = Restorer(width=4).eval()
     labels = torch.randint(0, IGNORED, (2, 32, 32))
     palette = torch.rand(2, len(CLASSES), 3)
@@ -206,7 +211,6 @@ def test_mean_colours_by_hand():
 
 @pytest.mark.parametrize("part", ["restorer", "cyclegan"])
 def test_every_phase_moves_its_own_module_and_all_of_it(part, sample):
-    torch.manual_seed(0)
     task = training(part=part)
     for phase in task.phases:
         task.network.zero_grad()
@@ -242,7 +246,6 @@ def test_restorers_learn_from_what_a_segmenter_reads_and_a_judge_measures_them(t
 
 
 def test_a_row_without_palette_is_painted_as_if_there_were_none():
-    torch.manual_seed(0)
     network = Restorer(width=4).eval()
     labels, palette = torch.randint(0, IGNORED, (2, 16, 16)), torch.rand(2, len(CLASSES), 3)
     painted = network(labels, palette, torch.tensor([True, False]))

@@ -19,6 +19,7 @@ from semcom.systems.digital.schemes import Frame
 from semcom.systems.scene import delay, measures, packets, wire
 from semcom.systems.scene.classes import CLASSES, IGNORED
 from semcom.systems.scene.palette import MEANS, painted
+from semcom.weights import seeded
 
 SIZE = (96, 128)
 FRAME = Frame((Mcs(2, 0.5),))
@@ -231,7 +232,6 @@ def segformer(tmp_path_factory):
     transformers = pytest.importorskip("transformers")
     from semcom.systems.scene.cityscapes import SAME
 
-    torch.manual_seed(0)
     names = dict(enumerate(SAME))
     config = transformers.SegformerConfig(
         num_encoder_blocks=4,
@@ -244,7 +244,8 @@ def segformer(tmp_path_factory):
         label2id={name: number for number, name in names.items()},
     )
     folder = tmp_path_factory.mktemp("segformer")
-    transformers.SegformerForSemanticSegmentation(config).save_pretrained(folder)
+    with seeded(0):
+        transformers.SegformerForSemanticSegmentation(config).save_pretrained(folder)
     return folder
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from channels._errors import UsageError
+from semcom import checkpoints
 from semcom.systems.carrier_image.autoencoder import MaskedAutoencoder, TileDecoder, TileEncoder
 
 _MEAN = (0.485, 0.456, 0.406)
@@ -112,25 +113,16 @@ def load_vit_mae(name: str) -> VitMae:
     Raises:
         UsageError: no such checkpoint, one of another kind, without a decoder, or for normalised patches.
     """
-    from transformers import AutoConfig, ViTMAEForPreTraining
+    from transformers import ViTMAEForPreTraining
 
-    try:
-        config = AutoConfig.from_pretrained(name)
-        if config.model_type != "vit_mae":
-            raise UsageError(f"{name} is a {config.model_type} checkpoint, not a vit_mae")
-        loaded: Any = ViTMAEForPreTraining.from_pretrained(
-            name, config=config, use_safetensors=True, output_loading_info=True
-        )
-        model, report = loaded
-    except OSError as error:
-        raise UsageError(f"no masked autoencoder {name}: {' '.join(str(error).split())[:200]}") from None
-    if missing := sorted(report["missing_keys"]):
-        raise UsageError(f"{name} lacks {missing[0]} and {len(missing) - 1} others: an encoder without its decoder?")
-    if config.norm_pix_loss:
+    model = checkpoints.load(
+        ViTMAEForPreTraining, "vit_mae", name, "masked autoencoder", "an encoder without its decoder"
+    )
+    if model.config.norm_pix_loss:
         raise UsageError(
             f"{name} predicts normalised patches, whose mean and contrast are lost: take visualize weights"
         )
-    return VitMae(model.eval())
+    return VitMae(model)
 
 
 def _order(kept: Int[Tensor, "tiles kept"], patches: int) -> Float[Tensor, "tiles patches"]:

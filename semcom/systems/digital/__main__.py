@@ -32,8 +32,10 @@ def main() -> int:
         variant = scenario.variant("channel", options.channel, options.set)
         channel = variant.entry.load()(**dict(variant.arguments))
         pictures = [picture.pixels for picture in images.load(options.images, options.count, options.size)]
-        search = tuning.best_fixed if options.what == "fixed" else tuning.best_margin
-        trials = search(options.cbr, options.codec, channel, options.snr, pictures, options.repetitions)
+        settings = tuning.fixed_schemes() if options.what == "fixed" else tuning.margins()
+        trials = tuning.compare(
+            settings, options.cbr, options.codec, channel, options.snr, pictures, options.repetitions
+        )
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

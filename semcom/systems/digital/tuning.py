@@ -40,26 +40,10 @@ class Trial:
     outage: float
 
 
-def best_fixed(
-    cbr: float,
-    codec: Codec,
-    channel: Channel,
-    snr_db: Sequence[float],
-    pictures: Sequence[Float[Tensor, "3 h w"]],
-    repetitions: int = 20,
-) -> list[Trial]:
-    """All schemes of 38.214 Table 5.1.3.1-2 as fixed schemes, the one of highest mean PSNR first.
-
-    Args:
-        cbr: complex channel uses per real number of the picture.
-        codec: of the image file.
-        channel: to be tuned for.
-        snr_db: average SNRs that the mean is over.
-        pictures: validation pictures, float32 [3, h, w], never those of the test.
-        repetitions: independent fades of each picture at each SNR.
-    """
+def fixed_schemes() -> list[dict[str, Any]]:
+    """All schemes of 38.214 Table 5.1.3.1-2 as arguments of a fixed `build`."""
     names = {bits: name for name, bits in digital.MODULATIONS.items()}
-    settings = [
+    return [
         {
             "adaptation": "fixed",
             "modulation": names[scheme.bits_per_symbol],
@@ -67,23 +51,11 @@ def best_fixed(
         }
         for scheme in NR_TABLE_2
     ]
-    return compare(settings, cbr, codec, channel, snr_db, pictures, repetitions)
 
 
-def best_margin(
-    cbr: float,
-    codec: Codec,
-    channel: Channel,
-    snr_db: Sequence[float],
-    pictures: Sequence[Float[Tensor, "3 h w"]],
-    repetitions: int = 20,
-) -> list[Trial]:
-    """The margins from 0 to 15 dB of an adaptive transmitter, the one of highest mean PSNR first.
-
-    Args: those of `best_fixed`.
-    """
-    settings = [{"margin_db": margin} for margin in MARGINS_DB]
-    return compare(settings, cbr, codec, channel, snr_db, pictures, repetitions)
+def margins() -> list[dict[str, Any]]:
+    """Margins from 0 to 15 dB as arguments of an adaptive `build`."""
+    return [{"margin_db": margin} for margin in MARGINS_DB]
 
 
 def compare(
@@ -97,7 +69,14 @@ def compare(
 ) -> list[Trial]:
     """Try arguments of `build` under the same fades and noise; the highest mean PSNR first.
 
-    Args: those of `best_fixed`, and the settings.
+    Args:
+        settings: arguments of `build`, besides cbr and codec.
+        cbr: complex channel uses per real number of the picture.
+        codec: of the image file.
+        channel: to be tuned for.
+        snr_db: average SNRs that the mean is over.
+        pictures: validation pictures, float32 [3, h, w], never those of the test.
+        repetitions: independent fades of each picture at each SNR.
     """
     trials = []
     for arguments in settings:

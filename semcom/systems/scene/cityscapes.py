@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from channels._errors import UsageError
+from semcom import checkpoints
 from semcom.systems.scene.classes import CLASSES
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -75,22 +76,14 @@ def load_segformer(name: str) -> SegFormer:
     Raises:
         UsageError: no such checkpoint, one of another kind, without its head, or of other classes.
     """
-    from transformers import AutoConfig, SegformerForSemanticSegmentation
+    from transformers import SegformerForSemanticSegmentation
 
-    try:
-        config = AutoConfig.from_pretrained(name)
-        if config.model_type != "segformer":
-            raise UsageError(f"{name} is a {config.model_type} checkpoint, not a segformer")
-        loaded: Any = SegformerForSemanticSegmentation.from_pretrained(
-            name, config=config, use_safetensors=True, output_loading_info=True
-        )
-        model, report = loaded
-    except OSError as error:
-        raise UsageError(f"no segmenter {name}: {' '.join(str(error).split())[:200]}") from None
-    if missing := sorted(report["missing_keys"]):
-        raise UsageError(f"{name} lacks {missing[0]} and {len(missing) - 1} others: a backbone without its head?")
+    model = checkpoints.load(
+        SegformerForSemanticSegmentation, "segformer", name, "segmenter", "a backbone without its head"
+    )
+    config = model.config
     names = [config.id2label[number].lower() for number in range(config.num_labels)]
     classes = [SAME.get(called, called) for called in names]
     if strangers := sorted(set(classes) - set(CLASSES)):
         raise UsageError(f"{name} knows {strangers[0]}, which is neither a class of Cityscapes nor of CamVid")
-    return SegFormer(model.eval(), [CLASSES.index(called) for called in classes])
+    return SegFormer(model, [CLASSES.index(called) for called in classes])
