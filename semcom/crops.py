@@ -53,9 +53,9 @@ class Crops:
         self._labels = [entry.read_labels() if entry.read_labels else None for entry in self._entries]
 
     def sample(self, step: int) -> Sample:
-        """The rows of a step; captions and labels come along if every row has them."""
+        """The rows of a step; captions, labels and categories come along if every row has them."""
         draws = Rng([seed_for(self.seed, "data", step, row) for row in range(self.rows)]).uniform(5).tolist()
-        pixels, labels, captions = [], [], []
+        pixels, labels, captions, categories = [], [], [], []
         for draw, zoom, left, top, mirror in draws:
             index = int(draw * len(self._pictures))
             picture, classes = self._pictures[index], self._labels[index]
@@ -67,6 +67,7 @@ class Crops:
             cut = picture.resize((self.width or self.side, self.side), Image.Resampling.BICUBIC, box)
             pixels.append(np.asarray(cut)[:, columns])
             captions.append(self._entries[index].caption)
+            categories.append(self._entries[index].category)
             if classes is not None:
                 cut = classes.resize((self.width or self.side, self.side), Image.Resampling.NEAREST, box)
                 labels.append(np.asarray(cut)[:, columns].astype(np.int64))
@@ -74,6 +75,7 @@ class Crops:
             images=torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255,
             captions=tuple(caption for caption in captions if caption) if all(captions) else None,
             labels=torch.from_numpy(np.stack(labels)) if len(labels) == self.rows else None,
+            categories=None if None in categories else torch.tensor(categories),
         )
 
     def _seen(self, picture: Image.Image, magnified: float) -> tuple[int, int]:

@@ -161,6 +161,7 @@ def _every(sample: Sample, step: int) -> Sample:
         message=None if sample.message is None else sample.message[::step],
         captions=None if sample.captions is None else sample.captions[::step],
         labels=None if sample.labels is None else sample.labels[::step],
+        categories=None if sample.categories is None else sample.categories[::step],
         names=sample.names[::step],
     )
 

@@ -155,11 +155,13 @@ def deliver(
     pictures = [picture for picture, _ in batch]
     captions = tuple(picture.caption for picture in pictures if picture.caption is not None)
     labels = [picture.labels for picture in pictures if picture.labels is not None]
+    categories = [picture.category for picture in pictures if picture.category is not None]
     sample = Sample(
         images=torch.stack([picture.pixels for picture in pictures]),
         message=None if message is None else message.expand(len(batch), -1),
         captions=captions if len(captions) == len(pictures) else None,
         labels=torch.stack(labels) if len(labels) == len(pictures) else None,
+        categories=torch.tensor(categories) if len(categories) == len(pictures) else None,
         names=tuple(picture.name for picture in pictures),
     )
     seeds = [seed_for(point.seed, point.repetition, picture.name, user) for picture, user in batch]

@@ -23,6 +23,7 @@ class Sample:
         message: uint8 [rows, bits] of zeros and ones that travel beside or inside the picture, or None.
         captions: one sentence a row, or None.
         labels: int64 [rows, h, w], class of each pixel, or None.
+        categories: int64 [rows], class of each whole picture, or None.
         names: what each picture is called, for tables and titles.
     """
 
@@ -30,6 +31,7 @@ class Sample:
     message: UInt8[Tensor, "rows bits"] | None = None
     captions: tuple[str, ...] | None = None
     labels: Int[Tensor, "rows h w"] | None = None
+    categories: Int[Tensor, " rows"] | None = None
     names: tuple[str, ...] = ()
 
     @property
