@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN = ("cbr", "medium_cbr", "energy", "snr_realised_db", "papr_db", "psnr", "ssim", "ms_ssim", "ber", "outage")
 _SHOWN_OF_MESSAGES = ("payload_bits", "payload_ok")
+_OPTIONS = {"snr_db": "--snr", "medium_cbr": "--cbr"}  # how the command line calls what a scenario calls otherwise
 
 
 @runtime_checkable
@@ -127,19 +128,20 @@ def deliver(link: Link, point: Point, picture: Picture, index: int, message: Ten
 def _point(options: argparse.Namespace) -> Point:
     from semcom.scenario import scenario_from
 
-    points = scenario_from(
-        {
-            "systems": [options.system],
-            "channel": options.channel,
-            "medium_cbr": options.cbr,
-            "sweep": {"snr_db": options.snr, "users": options.users},
-            "images": {"source": "folder"},
-            "metrics": ["psnr"],
-            "seed": options.seed,
-        },
-        options.set,
-        name="semcom send",
-    ).points()
+    written = {
+        "systems": [options.system],
+        "channel": options.channel,
+        "medium_cbr": options.cbr,
+        "sweep": {"snr_db": options.snr, "users": options.users},
+        "images": {"source": "folder"},
+        "metrics": ["psnr"],
+        "seed": options.seed,
+    }
+    try:
+        points = scenario_from(written, options.set, name="send").points()
+    except UsageError as error:
+        name, space, rest = str(error).removeprefix("send: ").partition(" ")
+        raise UsageError(_OPTIONS.get(name, name) + space + rest) from None
     if len(points) != 1 or any(setting.startswith("sweep.") for setting in options.set):
         raise UsageError("send sends each picture once: give --snr and --users, and sweep with semcom run")
     return points[0]
