@@ -1,4 +1,4 @@
-# Everything runs inside .venv, which `make setup` creates from constraints.txt; EXTRAS='[onnx,tensorflow]' adds these.
+# Everything runs inside .venv, which `make setup` creates from constraints.txt; EXTRAS='[onnx,ray,tensorflow]' adds these.
 PYTHON ?= python3
 EXTRAS ?=
 VENV   := .venv
@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo app screenshots test lint format bench notebooks clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,6 +27,15 @@ $(VENV)/ready: pyproject.toml constraints.txt
 
 demo: setup ## sweep real photos over the air; table, figure and picture strip in runs/quickstart
 	@$(RUN) $(BIN)/semcom run scenarios/quickstart.yaml --out runs/quickstart
+
+app: setup ## start the interactive demo in the browser
+	@$(RUN) $(BIN)/semcom app
+
+screenshots: setup ## pictures of the demo for the README, taken by its browser test, into docs/
+	@$(RUN) SEMCOM_SCREENSHOTS=docs $(BIN)/python -m pytest tests/test_app_browser.py -k screenshots
+
+notebooks: setup ## execute the teaching notebooks and render them as pages in runs/notebooks
+	@$(RUN) $(BIN)/python -m nbconvert --execute --to html --output-dir runs/notebooks notebooks/*.ipynb
 
 test: setup ## run all tests
 	@$(RUN) $(BIN)/python -m pytest -n 2

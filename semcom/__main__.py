@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -71,15 +73,19 @@ def _show(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Run a scenario, or what is missing of it, and show what came out."""
+    from semcom.cluster import Ray
     from semcom.scenario import load_scenario
 
+    if options.engine != "ray" and (options.address or options.gpus):
+        raise UsageError("--address and --gpus are for a Ray cluster; add --engine ray")
+    cluster = Ray(options.address, options.gpus) if options.engine == "ray" else None
     scenario = load_scenario(options.scenario, options.set)
     out = Path(options.out or Path("runs") / Path(options.scenario).stem)
 
     from semcom import sweep
 
     try:
-        sweep.run(scenario, out, options.workers, progress=not options.quiet)
+        sweep.run(scenario, out, options.workers, progress=not options.quiet, cluster=cluster)
     except KeyboardInterrupt:
         done = len(list((out / "rows").glob("*.parquet")))
         return _complain(
@@ -161,6 +167,37 @@ def _certify(options: argparse.Namespace) -> int:
     return status
 
 
+def _app(options: argparse.Namespace) -> int:
+    """Start the interactive demo in the browser."""
+    if importlib.util.find_spec("streamlit") is None:
+        raise UsageError("the demo needs Streamlit: pip install 'semcom[app]'")
+    settings = {
+        "server.address": options.address,
+        "server.port": options.port,
+        "server.headless": str(options.no_browser).lower(),
+        "server.maxUploadSize": 10,
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+        "client.showErrorDetails": "none",
+    }
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    return subprocess.run([sys.executable, "-m", "streamlit", "run", str(_demo()), *flags]).returncode
+
+
+def _demo() -> Path:
+    """The demo's first file: of a checkout, or where the wheel has put it."""
+    checkout = Path(__file__).parents[1] / "apps" / "demo.py"
+    if checkout.is_file():
+        return checkout
+    from importlib import metadata
+
+    installed = metadata.files("semcom") or []
+    found = next((Path(str(file.locate())).resolve() for file in installed if file.match("semcom/apps/demo.py")), None)
+    if found is None or not found.is_file():
+        raise UsageError("this installation has no apps/demo.py; install semcom again, or run make app in a checkout")
+    return found
+
+
 def _train(options: argparse.Namespace) -> None:
     """Train a system through the air, or go on with a training run."""
     import logging
@@ -201,6 +238,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("scenario", help="YAML file")
     run.add_argument("--out", help="folder for the rows; default runs/NAME")
     run.add_argument("--workers", type=int, default=1, help="processes that share the points")
+    run.add_argument("--engine", choices=["processes", "ray"], default="processes", help="what runs the points")
+    run.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster; default the one of this computer")
+    run.add_argument("--gpus", type=float, default=0.0, metavar="SHARE", help="of a GPU for a point on Ray; default 0")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     _add_set(run)
 
@@ -236,6 +276,11 @@ def _parser() -> argparse.ArgumentParser:
     certify = command("certify", _certify)
     certify.add_argument("--out", default="runs/certificate", help="folder for the table and the figure")
     certify.add_argument("--scale", type=float, default=1.0, help="multiplies all counts; default 1")
+
+    app = command("app", _app)
+    app.add_argument("--address", default="localhost", help="to listen at; default localhost, this computer alone")
+    app.add_argument("--port", type=int, default=8501)
+    app.add_argument("--no-browser", action="store_true", help="do not open one")
 
     train_settings.add_arguments(command("train", _train))
     return parser

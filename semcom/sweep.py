@@ -5,21 +5,14 @@
                                and as delivered
 
 Rows are equal byte for byte for the same build and scenario, whether a run was killed or not and however many workers
-it had; seconds are kept apart because they are not.
+it had, here or on a cluster; seconds are kept apart because they are not.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -32,8 +25,10 @@ from tqdm import tqdm
 from channels._base import Channel
 from channels._errors import UsageError
 from channels._rng import seed_for
-from semcom import _report_record
+from semcom import _report_record, _workers
 from semcom._run_folder import RunFolder, png
+from semcom._workers import PointError
+from semcom.cluster import Ray
 from semcom.images import Picture, group_by_shape, load
 from semcom.link import Delivery, Link
 from semcom.metrics import METRICS, measure
@@ -62,11 +57,9 @@ class Part:
     pictures: dict[str, bytes]
 
 
-class PointError(RuntimeError):
-    """A point that failed for a reason that is no fault of the scenario; the rows before it are kept."""
-
-
-def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = False) -> Path:
+def run(
+    scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = False, cluster: Ray | None = None
+) -> Path:
     """Run those points of a scenario whose rows are not in `out` yet.
 
     Args:
@@ -74,6 +67,7 @@ def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = 
         out: folder for the rows; it may hold rows of the same scenario, finished or not, or of a part of it.
         workers: processes that share the points.
         progress: show a bar with the time left on stderr.
+        cluster: what does the points instead of this computer.
 
     Returns:
         `out`, for `table.read`.
@@ -85,6 +79,8 @@ def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = 
     """
     if workers < 1:
         raise UsageError(f"workers must be 1 or more, not {workers}")
+    if workers > 1 and cluster is not None:
+        raise UsageError("a cluster starts as many workers as it has room for; leave out --workers")
     build_system.cache_clear()  # weights may have been replaced since this process ran something
     folder, repeats, trained = RunFolder.opened(Path(out)), Repeats(scenario), _Trained(Path(out))
     known, missing, taken_up = deque(scenario.points()), deque[Point](), set[str]()
@@ -107,8 +103,12 @@ def run(scenario: Scenario, out: str | Path, workers: int = 1, progress: bool = 
     folder.write("pictures/sent.png", png(_pictures(scenario.images)[0].pixels))
     if scenario.stop is None:
         workers = max(1, min(workers, len(missing)))
+    if cluster is None or not missing:
+        attempted = _workers.results(_attempt, missing, workers)
+    else:
+        attempted = cluster.results(_attempt, missing)
     with (
-        closing(_results(missing, workers)) as results,
+        closing(attempted) as results,
         tqdm(total=total, initial=len(taken_up), bar_format=_BAR, disable=not progress) as bar,
     ):
         for point, part in results:
@@ -311,41 +311,6 @@ def _part(point: Point, columns: dict[str, list[Any]], pictures: dict[str, bytes
     return Part(pyarrow.table(columns, schema=pyarrow.schema(fields)), seconds, pictures)
 
 
-# --- workers ---------------------------------------------------------------------------------------------------------
-
-
-def _results(due: deque[Point], workers: int) -> Generator[tuple[Point, Part]]:
-    """(point, part) as they are finished, in this process or in several, also of points that join `due` meanwhile."""
-    if workers == 1:
-        while due:
-            point = due.popleft()
-            yield point, _attempt(point)
-        return
-    others = set(multiprocessing.active_children())
-    spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
-        running: dict[Future[Part], Point] = {}
-        try:
-            while due or running:
-                with _interrupts_held_back():  # submitting starts workers
-                    running |= {pool.submit(_attempt, point): point for point in _drained(due)}
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            raise PointError("a worker was killed, perhaps for lack of memory; try fewer workers") from None
-        except BaseException:  # nobody waits for what the workers still do, or for those that still start
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _drained(due: deque[Point]) -> Iterator[Point]:
-    while due:
-        yield due.popleft()
-
-
 def _attempt(point: Point) -> Part:
     try:
         return run_point(point)
@@ -353,37 +318,6 @@ def _attempt(point: Point) -> Part:
         raise
     except Exception as error:
         raise PointError(f"{point}: {type(error).__name__}: {error}") from error
-
-
-def _be_a_worker() -> None:
-    """End without a word on Ctrl-C, and with the process that owns the files, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait, here until the end and in processes started meanwhile until they are workers.
-
-    While a process still imports, Ctrl-C would make it print where it was.
-    """
-    if sys.platform == "win32":
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 @contextmanager

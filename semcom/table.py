@@ -275,7 +275,7 @@ def estimate(numerators: np.ndarray, denominators: np.ndarray, clusters: Sequenc
         with np.errstate(divide="ignore", invalid="ignore"):
             sign = times @ endless
             ratios = np.where(sign != 0, np.copysign(np.inf, sign), (times @ finite) / (times @ weight))
-            return ratios if numerators.ndim == 1 else np.nanmean(ratios, -1)
+            return ratios if numerators.ndim == 1 else np.asarray(np.nanmean(ratios, -1))
 
     mean = float(ratio(np.ones(count)))
     if count < 2:

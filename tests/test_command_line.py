@@ -223,7 +223,7 @@ def test_wrong_commands_are_refused(capsys, arguments, words):
         (["--snr", "high"], "invalid float value"),
         (["--users", "0"], "users must be a whole number, 1 or more"),
         (["--users", "-2"], "users must be a whole number, 1 or more"),
-        (["--cbr", "0"], "medium_cbr must be a number above 0"),
+        (["--cbr", "0"], "--cbr must be a number above 0"),
         (["--set", "toy_system.blok=4"], "did you mean 'block'?"),
         (["--set", "toy_system.block=big"], "wants block: int, not 'big'"),
         (["--set", "block"], "write KEY=VALUE"),
