@@ -1,0 +1,1 @@
+"""What the pages of the demo share: calls of semcom, uploads, words, and pieces of pages."""
