@@ -46,7 +46,7 @@ class Knows:
 
 
 def link(sample, cbr=1 / 8, **arguments):
-    system = scene.build(cbr=cbr, **arguments)
+    system = scene.build(cbr=cbr, **{"weights": "none", "restorer": "palette"} | arguments)
     system.transmitter.segmenter = Knows(sample)
     return Link(system, awgn.build())
 
@@ -208,6 +208,18 @@ def test_untrained_networks_deliver_pictures(sample, restorer):
     assert system.weights == "none, none"
 
 
+def test_empty_names_are_the_bundled_weights(monkeypatch):
+    class Network(torch.nn.Identity):
+        def labels(self, images):
+            raise AssertionError("nothing is sent")
+
+    asked = []
+    monkeypatch.setattr("semcom.weights.rebuild", lambda name, system, make: (Network(), asked.append(name) or name))
+    for restorer in ("gan", "cyclegan", "palette"):
+        scene.build(cbr=1 / 8, restorer=restorer, weights="", restorer_weights="")
+    assert asked == ["scene_segmenter", "scene_restorer", "scene_segmenter", "scene_cyclegan", "scene_segmenter"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -221,7 +233,7 @@ def test_untrained_networks_deliver_pictures(sample, restorer):
 )
 def test_arguments_that_do_not_belong_together_are_refused(arguments, says):
     with pytest.raises(UsageError, match=says):
-        scene.build(cbr=1 / 8, **arguments)
+        scene.build(cbr=1 / 8, **{"weights": "none"} | arguments)
 
 
 # --- preset base ----------------------------------------------------------------------------------------------------
@@ -252,7 +264,7 @@ def segformer(tmp_path_factory):
 def test_base_is_a_segformer_whose_classes_are_merged(segformer, sample):
     from semcom.systems.scene.cityscapes import load_segformer
 
-    system = scene.build(cbr=1 / 8, preset="base", weights=str(segformer))
+    system = scene.build(cbr=1 / 8, preset="base", weights=str(segformer), restorer="palette")
     delivery = Link(system, awgn.build()).deliver(sample, 15.0, [1, 2])
     assert delivery.reception.labels.shape == sample.labels.shape
     network = load_segformer(str(segformer))

@@ -34,7 +34,7 @@ def build(
     margin_db: float = 0.0,
     preset: Literal["tiny", "base"] = "tiny",
     weights: str = "none",
-    restorer_weights: str = "none",
+    restorer_weights: str = "",
 ) -> System:
     """A scene as its label map: segmented, sent without loss over the digital link, restored from the classes.
 
@@ -53,8 +53,10 @@ def build(
         margin_db: the scheme is chosen for an SNR that is lower by so much.
         preset: segmenter; "tiny" is this project's, "base" a pretrained SegFormer of Cityscapes' classes.
         weights: of the segmenter; tiny: a weight file's name, or "none"; base: a folder or hub repository in the
-            transformers format, and "none" is "nvidia/segformer-b0-finetuned-cityscapes-1024-1024".
-        restorer_weights: of the restorer: a weight file's name, or "none".
+            transformers format. Empty is "scene_segmenter" for tiny and
+            "nvidia/segformer-b0-finetuned-cityscapes-1024-1024" for base.
+        restorer_weights: of the restorer: a weight file's name, or "none". Empty is "scene_restorer" for gan and
+            "scene_cyclegan" for cyclegan.
 
     Raises:
         UsageError: arguments that do not belong together or are out of range.
@@ -110,11 +112,11 @@ def _segmenter(preset: str, weights: str) -> tuple[Segments, str]:
     from semcom.weights import rebuild
 
     if preset == "tiny":
-        network, identity = rebuild(weights, "scene", Segmenter)
+        network, identity = rebuild(weights or "scene_segmenter", "scene", Segmenter)
         return network.requires_grad_(False), identity
     if preset != "base":
         raise UsageError(f"preset must be tiny or base, not {preset!r}")
-    name = "nvidia/segformer-b0-finetuned-cityscapes-1024-1024" if weights == "none" else weights
+    name = weights or "nvidia/segformer-b0-finetuned-cityscapes-1024-1024"
     return load_segformer(name).requires_grad_(False), name
 
 
@@ -126,14 +128,14 @@ def _restorer(restorer: str, weights: str) -> tuple[Restore, str]:
     from semcom.weights import rebuild
 
     if restorer == "palette":
-        if weights != "none":
+        if weights:
             raise UsageError("restorer: palette has no weights; leave restorer_weights out")
         return painted, ""
     if restorer not in ("gan", "cyclegan"):
         raise UsageError(f"restorer must be gan, cyclegan or palette, not {restorer!r}")
     if restorer == "gan":
-        network, identity = rebuild(weights, "scene", Restorer)
+        network, identity = rebuild(weights or "scene_restorer", "scene", Restorer)
         return network.requires_grad_(False), identity
-    translator, identity = rebuild(weights, "scene", CycleGan)
+    translator, identity = rebuild(weights or "scene_cyclegan", "scene", CycleGan)
     translator.requires_grad_(False)
     return lambda labels, palette, sent: translator(labels), identity

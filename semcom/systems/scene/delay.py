@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from channels._errors import UsageError
 from channels.arq import SelectiveRepeat
@@ -104,7 +105,11 @@ class Trip:
 
 
 def of_map(
-    pixels: Float[Tensor, "3 h w"], segmenter: Segments, restore: Restore, air_s: Callable[[int], float]
+    pixels: Float[Tensor, "3 h w"],
+    segmenter: Segments,
+    restore: Restore,
+    air_s: Callable[[int], float],
+    height: int | None = None,
 ) -> Trip:
     """The trip of a scene as its label map, with what segmenting and restoring take here.
 
@@ -113,15 +118,20 @@ def of_map(
         segmenter: sees its classes.
         restore: as of `SceneReceiver`.
         air_s: bytes of a file to seconds on the air.
+        height: of what is segmented, sent and restored: higher pictures are shrunk first and enlarged last, as the
+            published demonstration restores 512x256 and enlarges it. None takes every picture as it is.
     """
+    size = (pixels.shape[1], pixels.shape[2])
+    inner = size if height is None or height >= size[0] else (height, max(1, round(size[1] * height / size[0])))
 
     def segmented() -> bytes:
-        return label_map.encode(segmenter.labels(pixels[None])[0].cpu().numpy(), len(CLASSES))
+        seen = segmenter.labels(_resized(pixels[None], inner))
+        return label_map.encode(seen[0].cpu().numpy(), len(CLASSES))
 
     file = segmented()
 
     def restored() -> Tensor:
-        return restore(torch.from_numpy(label_map.decode(file)).long()[None], None, None)
+        return _resized(restore(torch.from_numpy(label_map.decode(file)).long()[None], None, None), size)
 
     with torch.no_grad():
         return Trip(len(file), seconds(segmented), air_s(len(file)), seconds(restored))
@@ -138,10 +148,21 @@ def of_photo(
         container: "PNG" or "WEBP".
         quality: of WebP, 0 to 100.
     """
+    size = len(file_of(pixels, container, quality))
+    return Trip(size, 0.0, air_s(size), 0.0)
+
+
+def file_of(pixels: Float[Tensor, "3 h w"], container: str, quality: int | None = None) -> bytes:
+    """The picture as an image file; arguments are those of `of_photo`."""
     stream = io.BytesIO()
     to_pil(pixels).save(stream, format=container, **({} if quality is None else {"quality": quality}))
-    size = len(stream.getvalue())
-    return Trip(size, 0.0, air_s(size), 0.0)
+    return stream.getvalue()
+
+
+def _resized(images: Float[Tensor, "rows 3 h w"], size: tuple[int, int]) -> Tensor:
+    if images.shape[2:] == size:
+        return images
+    return functional.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
 
 
 def seconds(action: Callable[[], object], repeats: int = 5) -> float:

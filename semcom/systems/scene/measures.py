@@ -6,7 +6,6 @@ for a mean over classes a column of each for every class. A row in which there i
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 
 import torch
@@ -14,12 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from semcom import weights
-from semcom.images import to_pil
 from semcom.link import Delivery
 from semcom.systems.scene.classes import CLASSES, IGNORED
-from semcom.systems.scene.delay import PacketLink
+from semcom.systems.scene.delay import PacketLink, file_of
 from semcom.systems.scene.judge import Judge
-from semcom.systems.scene.reading import confusion
+from semcom.systems.scene.reading import confusion, right, unions
+from semcom.systems.scene.transmitter import Segments
 
 JUDGE = "scene_judge"  # weight file
 _SEEN = 30 / (192 * 256)  # share of the pixels from which a person or a car counts as being there
@@ -29,22 +28,22 @@ Counts = tuple[Tensor, Tensor]
 
 def miou(delivery: Delivery) -> Counts:
     """Intersections and unions [rows, classes] of what the judge reads in restorations and the true maps."""
-    return _unions(_read(delivery, delivery.reception.images))
+    return unions(_read(delivery, delivery.reception.images))
 
 
 def miou_of_photo(delivery: Delivery) -> Counts:
     """The ceiling of `miou`: the judge reads the photographs themselves."""
-    return _unions(_read(delivery, delivery.sample.images))
+    return unions(_read(delivery, delivery.sample.images))
 
 
 def pixel_accuracy(delivery: Delivery) -> Counts:
     """Pixels in which the judge reads the true class in restorations, of the labelled ones."""
-    return _right(_read(delivery, delivery.reception.images))
+    return right(_read(delivery, delivery.reception.images))
 
 
 def pixel_accuracy_of_photo(delivery: Delivery) -> Counts:
     """The ceiling of `pixel_accuracy`: the judge reads the photographs themselves."""
-    return _right(_read(delivery, delivery.sample.images))
+    return right(_read(delivery, delivery.sample.images))
 
 
 def road_iou(delivery: Delivery) -> Counts:
@@ -73,7 +72,7 @@ def compression_ratio(delivery: Delivery) -> Counts:
 def compression_ratio_to_png(delivery: Delivery) -> Counts:
     """Bytes of the picture as PNG over the bytes that were sent before channel coding."""
     sent = _sent_bytes(delivery)
-    png = torch.tensor([float(_png_bytes(image)) for image in delivery.sample.images])
+    png = torch.tensor([float(len(file_of(image, "PNG"))) for image in delivery.sample.images])
     return torch.where(sent > 0, png, 0.0), sent
 
 
@@ -85,7 +84,7 @@ def demonstration_air_s(delivery: Delivery) -> Counts:
 
 
 def _sent_bytes(delivery: Delivery) -> Float[Tensor, " rows"]:
-    """Of the map, or of header and payload for a system that says its bits; 0 where neither is known."""
+    """Of colours, map and packet heads, or of the bits that a system says it sent; 0 where neither is known."""
     truth = delivery.truth
     if "map_bytes" in truth:
         return truth["map_bytes"].double()
@@ -94,28 +93,17 @@ def _sent_bytes(delivery: Delivery) -> Float[Tensor, " rows"]:
     return torch.zeros(len(delivery.uses), dtype=torch.float64)
 
 
-def _png_bytes(image: Float[Tensor, "3 h w"]) -> int:
-    stream = io.BytesIO()
-    to_pil(image).save(stream, format="PNG")
-    return len(stream.getvalue())
-
-
 def _read(delivery: Delivery, images: Float[Tensor, "rows 3 h w"]) -> Int[Tensor, "rows classes seen"]:
     """What the judge reads in each row, alone so that a batch cannot tip it; zeros without true maps."""
     truth = delivery.sample.labels
     if truth is None:
         return torch.zeros(len(images), len(CLASSES), len(CLASSES) + 1, dtype=torch.int64)
-    judge = _judge(JUDGE)
+    return _confusion(_judge(JUDGE), images, truth)
+
+
+@lru_cache(maxsize=2)  # tensors are told apart by identity: several measures of one delivery read it once
+def _confusion(judge: Segments, images: Tensor, truth: Tensor) -> Int[Tensor, "rows classes seen"]:
     return confusion(torch.cat([judge.labels(image[None]) for image in images]), truth)
-
-
-def _unions(counts: Int[Tensor, "rows classes seen"]) -> Counts:
-    both = counts.diagonal(dim1=1, dim2=2)
-    return both, counts.sum(2) + counts.sum(1)[:, : len(CLASSES)] - both
-
-
-def _right(counts: Int[Tensor, "rows classes seen"]) -> Counts:
-    return counts.diagonal(dim1=1, dim2=2).sum(1), counts.sum((1, 2))
 
 
 def _told(delivery: Delivery, number: int) -> Counts:

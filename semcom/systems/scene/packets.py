@@ -25,6 +25,11 @@ def room(packets: int, size: int) -> int:
     return packets * max(0, size - _HEAD)
 
 
+def overhead(packets: int) -> int:
+    """Bytes of the packets' heads."""
+    return packets * _HEAD
+
+
 def pack(first: bytes, slices: Sequence[bytes], coarseness: int, packets: int, size: int) -> list[bytes]:
     """Packets of `size` bytes.
 

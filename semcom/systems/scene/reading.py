@@ -28,6 +28,17 @@ def confusion(seen: Int[Tensor, "rows h w"], truth: Int[Tensor, "rows h w"]) -> 
     return torch.stack(counts)
 
 
+def unions(counts: Int[Tensor, "rows classes seen"]) -> tuple[Int[Tensor, "rows classes"], Int[Tensor, "rows classes"]]:
+    """Intersections and unions of what is seen and what is true, by class, of `confusion`'s counts."""
+    both = counts.diagonal(dim1=1, dim2=2)
+    return both, counts.sum(2) + counts.sum(1)[:, : len(CLASSES)] - both
+
+
+def right(counts: Int[Tensor, "rows classes seen"]) -> tuple[Int[Tensor, " rows"], Int[Tensor, " rows"]]:
+    """Pixels that are seen as their true class, and all labelled ones, of `confusion`'s counts."""
+    return counts.diagonal(dim1=1, dim2=2).sum(1), counts.sum((1, 2))
+
+
 def accuracy(labels_of: Callable[[Picture], Tensor], pictures: Sequence[Picture]) -> dict[str, float]:
     """Share of the labelled pixels that are right, mIoU, and the intersection over union of each class.
 
@@ -42,8 +53,7 @@ def accuracy(labels_of: Callable[[Picture], Tensor], pictures: Sequence[Picture]
         if picture.labels is None:
             raise UsageError(f"{picture.name} has no label map")
         counts += confusion(labels_of(picture)[None], picture.labels[None])[0]
-    right = counts.diagonal().double()
-    union = counts.sum(0)[: len(CLASSES)] + counts.sum(1) - right
-    index = {name: float(right[i] / union[i]) for i, name in enumerate(CLASSES) if union[i]}
+    (both,), (either,) = unions(counts[None])
+    index = {name: int(both[i]) / int(either[i]) for i, name in enumerate(CLASSES) if either[i]}
     mean = sum(index.values()) / len(index)
-    return {"miou": mean, "pixel_accuracy": float(right.sum() / counts.sum())} | index
+    return {"miou": mean, "pixel_accuracy": int(both.sum()) / int(counts.sum())} | index

@@ -30,7 +30,7 @@ class Segments(Protocol):
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a row is sent: by which scheme, how coarse, in which packets; and the bytes of its map."""
+    """How a row is sent: by which scheme, how coarse, in which packets; and their bytes without the padding."""
 
     index: int
     coarseness: int
@@ -91,7 +91,7 @@ class SceneTransmitter(Transmitter):
                 if room >= length and room / agreement.packets >= len(first):  # colours stand in the first packet
                     size = agreement.packet_bytes(granted, index)
                     made = packets.pack(first, slices, coarseness, agreement.packets, size)
-                    return _Plan(index, coarseness, made, sum(map(len, slices)))
+                    return _Plan(index, coarseness, made, length + packets.overhead(agreement.packets))
         return None
 
     def _fastest(self, granted: int, snr_db: float) -> int:
