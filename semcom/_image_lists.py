@@ -9,18 +9,20 @@ from pathlib import Path
 from channels._errors import UsageError
 
 
-def captions(path: Path) -> dict[str, str]:
-    """The first caption of each file: lines {"file": "test/1.jpg", "captions": ["a dog", ...]}."""
+def captions(path: Path) -> dict[str, tuple[str, ...]]:
+    """The captions of each file: lines {"file": "test/1.jpg", "captions": ["a dog", ...]}, with at least one each."""
     found = {}
     for number, line in enumerate(_text(path).splitlines(), 1):
         try:
             record = json.loads(line)
-            file, caption = record["file"], record["captions"][0]
+            file, sentences = record["file"], record["captions"]
         except (ValueError, TypeError, LookupError):
-            file = caption = None
-        if not isinstance(file, str) or not isinstance(caption, str):
+            file = sentences = None
+        if not (isinstance(file, str) and isinstance(sentences, list) and sentences) or not all(
+            isinstance(sentence, str) for sentence in sentences
+        ):
             raise UsageError(f'{path}:{number}: not a record like {{"file": "test/1.jpg", "captions": ["a dog"]}}')
-        found[file] = caption
+        found[file] = tuple(sentences)
     return found
 
 

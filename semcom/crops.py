@@ -19,7 +19,8 @@ class Crops:
 
     A crop is a square at a random place of a random picture, half of the time magnified (pictures at 128 pixels are
     sharper than a camera's, and coarse detail must be learned too), half of the time mirrored. With a width it is a
-    rectangle, which shows as much of the picture as fits, less where it is magnified: scenes are seen whole.
+    rectangle, which shows as much of the picture as fits, less where it is magnified: scenes are seen whole. Of several
+    captions one is drawn.
 
     Args:
         sources: names that `semcom.images.load` knows; their pictures are equally likely.
@@ -54,9 +55,9 @@ class Crops:
 
     def sample(self, step: int) -> Sample:
         """The rows of a step; captions, labels and categories come along if every row has them."""
-        draws = Rng([seed_for(self.seed, "data", step, row) for row in range(self.rows)]).uniform(5).tolist()
+        draws = Rng([seed_for(self.seed, "data", step, row) for row in range(self.rows)]).uniform(6).tolist()
         pixels, labels, captions, categories = [], [], [], []
-        for draw, zoom, left, top, mirror in draws:
+        for draw, zoom, left, top, mirror, told in draws:
             index = int(draw * len(self._pictures))
             picture, classes = self._pictures[index], self._labels[index]
             magnified = max(1.0, 1 + (self.zoom - 1) * (2 * zoom - 1))
@@ -66,8 +67,9 @@ class Crops:
             columns = slice(None, None, -1 if mirror < 0.5 else 1)
             cut = picture.resize((self.width or self.side, self.side), Image.Resampling.BICUBIC, box)
             pixels.append(np.asarray(cut)[:, columns])
-            captions.append(self._entries[index].caption)
-            categories.append(self._entries[index].category)
+            entry = self._entries[index]
+            captions.append(entry.captions[int(told * len(entry.captions))] if entry.captions else entry.caption)
+            categories.append(entry.category)
             if classes is not None:
                 cut = classes.resize((self.width or self.side, self.side), Image.Resampling.NEAREST, box)
                 labels.append(np.asarray(cut)[:, columns].astype(np.int64))

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from channels._errors import UsageError
-from semcom import _image_lists, streets
+from semcom import _cityscapes, _image_lists, streets
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,28 @@ class Picture:
 
 @dataclass(frozen=True)
 class Entry:
-    """A picture not yet read; sources are lists of these, so that `count: 8` opens eight files."""
+    """A picture not yet read; sources are lists of these, so that `count: 8` opens eight files.
+
+    Args:
+        name, caption, category: as in `Picture`.
+        read, read_labels: open the picture and its label map.
+        captions: every sentence about it, of which `caption` is the first, where there are several.
+    """
 
     name: str
     read: Callable[[], Image.Image]
     caption: str | None = None
     read_labels: Callable[[], Image.Image] | None = None
     category: int | None = None
+    captions: tuple[str, ...] = ()
 
 
 def load(source: str, count: int | None = None, size: int | None = None) -> list[Picture]:
     """Read the first `count` pictures of a source, in an order that never changes.
 
-    Folders and Kodak come in the order of their names, photos as listed below; natural, camvid and imagenette in the
-    order of the SHA-256 of the file names, so that the first few are neither neighbouring frames nor all of one class.
+    Folders and Kodak come in the order of their names, photos as listed below; natural, camvid, cityscapes and
+    imagenette in the order of the SHA-256 of the file names, so that the first few are neither neighbouring frames nor
+    all of one class.
 
     Args:
         source: a name of `SOURCES`, with an argument after a colon where it takes one: "photos", "kodak",
@@ -154,11 +162,13 @@ def _natural(split: str) -> list[Entry]:
         "Flickr8k, https://github.com/jbrownlee/Datasets/releases, as JPEGs of 128x128 in train, val and test, "
         'with captions.jsonl of lines {"file": "test/1.jpg", "captions": ["a dog"]}',
     )
-    captions = _image_lists.captions(folder / "captions.jsonl")
-    paths = _split(folder, split or "test", "*.jpg")
-    return [
-        Entry(path.stem, partial(open_image, path), captions.get(path.relative_to(folder).as_posix())) for path in paths
-    ]
+    captions_of = _image_lists.captions(folder / "captions.jsonl")
+    entries = []
+    for path in _split(folder, split or "test", "*.jpg"):
+        captions = captions_of.get(path.relative_to(folder).as_posix(), ())
+        first = captions[0] if captions else None
+        entries.append(Entry(path.stem, partial(open_image, path), first, captions=captions))
+    return entries
 
 
 def _camvid(split: str) -> list[Entry]:
@@ -171,6 +181,15 @@ def _camvid(split: str) -> list[Entry]:
             read_labels=partial(_open_labels, path.parent.parent / "labels" / f"{path.stem}.png"),
         )
         for path in _split(folder, split or "test", "images/*.jpg")
+    ]
+
+
+def _cityscapes_scenes(argument: str) -> list[Entry]:
+    """Cityscapes road scenes with label maps in eleven classes: cityscapes:train, :val, or smaller, :val:512x256."""
+    folder = _data_set("cityscapes", "leftImg8bit and gtFine, https://www.cityscapes-dataset.com")
+    return [
+        Entry(scene.name, partial(scene.read, open_image), read_labels=partial(scene.read_classes, _open_labels))
+        for scene in _cityscapes.scenes(folder, argument)
     ]
 
 
@@ -232,6 +251,7 @@ SOURCES: dict[str, Callable[[str], Sequence[Entry]]] = {
     "kodak": _kodak,
     "natural": _natural,
     "camvid": _camvid,
+    "cityscapes": _cityscapes_scenes,
     "streets": _Streets,
     "imagenette": _imagenette,
 }
@@ -283,7 +303,7 @@ def open_image(path: str | Path) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.load()
-                return _rgb(ImageOps.exif_transpose(image))
+                return to_rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise UsageError(f"{path} has more than {Image.MAX_IMAGE_PIXELS} pixels; shrink it first") from None
     except Image.UnidentifiedImageError:
@@ -295,7 +315,15 @@ def open_image(path: str | Path) -> Image.Image:
         raise UsageError(f"{path} cannot be read: {reason}") from None
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of an image of any mode, as `open_image` says.
+
+    Raises:
+        UsageError: samples out of range.
+
+    >>> to_rgb(Image.new("LA", (1, 1), (0, 0))).getpixel((0, 0))
+    (255, 255, 255)
+    """
     if image.mode.startswith("I"):  # "I;16" and its byte orders; "I" is what some 16-bit files open as
         values = np.asarray(image).astype(np.int64)
         if values.min() < 0 or values.max() > 65535:

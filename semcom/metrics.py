@@ -321,6 +321,40 @@ def _scenes() -> ModuleType:
     return measures
 
 
+# --- generated pictures: what CLIP and a classifier that stands in no loss tell of them -------------------------------
+
+
+def _clip_image_similarity(delivery: Delivery) -> Rows:
+    """Cosine between picture and reception of CLIP `multimodal_clip`, with which `multimodal_generation` selects."""
+    return _generated().clip_image_similarity(delivery)
+
+
+def _clip_text_similarity(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Cosine between caption and reception of CLIP `multimodal_clip`; 0 of 0 for pictures without captions."""
+    return _generated().clip_text_similarity(delivery)
+
+
+def _class_accuracy(delivery: Delivery) -> tuple[Rows, Rows]:
+    """Classes of Imagenette that the classifier `multimodal_classifier` reads rightly in receptions."""
+    return _generated().class_accuracy(delivery)
+
+
+def _class_accuracy_of_photo(delivery: Delivery) -> tuple[Rows, Rows]:
+    """What `class_accuracy` is on the photographs themselves: its ceiling."""
+    return _generated().class_accuracy_of_photo(delivery)
+
+
+def _mobilenet_similarity(delivery: Delivery) -> Rows:
+    """Cosine between picture and reception of the pooled features of `multimodal_classifier`, a MobileNetV2."""
+    return _generated().mobilenet_similarity(delivery)
+
+
+def _generated() -> ModuleType:
+    from semcom.systems.multimodal_generation import measures
+
+    return measures
+
+
 METRICS: dict[str, Metric] = {
     "psnr": Metric(_psnr, "dB", True),
     "ssim": Metric(_ssim, "", True),
@@ -347,4 +381,9 @@ METRICS: dict[str, Metric] = {
     "compression_ratio": Metric(_compression_ratio, "", True),
     "compression_ratio_to_png": Metric(_compression_ratio_to_png, "", True),
     "delay_s": Metric(_delay_s, "s", False),
+    "clip_image_similarity": Metric(_clip_image_similarity, "", True),
+    "clip_text_similarity": Metric(_clip_text_similarity, "", True),
+    "class_accuracy": Metric(_class_accuracy, "", True),
+    "class_accuracy_of_photo": Metric(_class_accuracy_of_photo, "", True),
+    "mobilenet_similarity": Metric(_mobilenet_similarity, "", True),
 }

@@ -11,6 +11,7 @@ from PIL import Image
 
 from channels._errors import UsageError
 from semcom.images import (
+    SOURCES,
     crop,
     group_by_shape,
     load,
@@ -226,6 +227,7 @@ def test_data_sets_have_captions_labels_and_categories(tmp_path, monkeypatch):
     (tmp_path / "imagenette128/labels.csv").write_text("file,wnid,label,split\ntrain/n2/1.jpg,n2,tench,train\n")
     monkeypatch.setenv("SEMCOM_DATA", str(tmp_path))
     assert load("natural")[0].caption == "four colours"
+    assert [entry.captions for entry in SOURCES["natural"]("test")] == [("four colours", "x")]
     assert np.array_equal(load("camvid:test")[0].labels.numpy(), classes)
     assert load("camvid", size=10)[0].labels.shape == (10, 10)
     assert (load("imagenette:train")[0].caption, load("imagenette:train")[0].category) == ("tench", 1)
@@ -245,6 +247,12 @@ def test_data_sets_have_captions_labels_and_categories(tmp_path, monkeypatch):
             "captions.jsonl:1: not a record like",
         ),
         ("natural", {"natural/captions.jsonl": b'{"file": "1", "captions": [2]}'}, "captions.jsonl:1: not a record"),
+        (
+            "natural",
+            {"natural/captions.jsonl": b'{"file": "1", "captions": ["a", 2]}'},
+            "captions.jsonl:1: not a record",
+        ),
+        ("natural", {"natural/captions.jsonl": b'{"file": "1", "captions": "ab"}'}, "captions.jsonl:1: not a record"),
         ("natural", {"natural/captions.jsonl": b"\xff"}, "captions.jsonl is not text in UTF-8"),
         ("natural", {}, "captions.jsonl, which belongs to the set: No such file"),
         ("imagenette", {"imagenette128/labels.csv": b"file,wnid\na,b\n"}, "labels.csv has no column label"),

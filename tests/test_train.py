@@ -320,6 +320,19 @@ def test_labels_and_captions_go_through_the_same_cut(labelled):
     assert len({bytes(labels.numpy().tobytes()) for labels in sample.labels}) > 12  # places and mirrors differ
 
 
+def test_one_of_several_captions_is_drawn_and_the_crops_stay(labelled, monkeypatch):
+    before = Crops(["labelled"], rows=400, side=8, zoom=1.0, seed=5).sample(0)
+    entry = replace(images.SOURCES["labelled"]("")[0], captions=tuple("abcde"), category=3)
+    monkeypatch.setitem(images.SOURCES, "labelled", lambda argument: [entry])
+    sample = Crops(["labelled"], rows=400, side=8, zoom=1.0, seed=5).sample(0)
+    assert torch.equal(sample.images, before.images)
+    counts = np.array([sample.captions.count(caption) for caption in "abcde"])
+    assert counts.sum() == 400
+    assert (abs(counts - 80) < 5 * (400 * 0.2 * 0.8) ** 0.5).all()
+    assert sample.categories.tolist() == [3] * 400
+    assert before.categories is None
+
+
 def test_a_step_has_its_crops_whatever_came_before_and_half_are_magnified(labelled):
     crops = Crops(["labelled"], rows=64, side=16, zoom=2.0, seed=3)
     late = crops.sample(9).images

@@ -1,0 +1,263 @@
+"""The generator: candidates for a picture from the features that came in, by a few steps of a diffusion model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from channels._rng import Rng
+from semcom.systems.multimodal_generation.air import reliability
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, check_size
+
+_TRAIN_STEPS = 1000  # what the diffusion time of the network counts to
+_SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
+_PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
+
+Latents = Float[Tensor, "rows latent h w"]
+Velocity = Callable[[Latents, Float[Tensor, " rows"]], Latents]
+
+
+class Draws(Protocol):
+    """What makes candidates; the receiver asks for no more."""
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Complain about pictures of a height and width that it cannot make."""
+
+    def generate(
+        self,
+        image_features: Float[Tensor, "rows image_reals"],
+        image_noise: Float[Tensor, "rows image_reals"],
+        text_features: Float[Tensor, "rows text_reals"],
+        text_noise: Float[Tensor, "rows text_reals"],
+        rng: Rng,
+        candidates: int,
+        steps: int,
+    ) -> Float[Tensor, "rows candidates 3 h w"]:
+        """Make `candidates` pictures a row, in [0, 1]; number k depends on the row's seed and on k, not on the rest.
+
+        Args:
+            image_features, text_features: as they came in, of unit mean square when sent.
+            image_noise, text_noise: variance of the noise on each number; infinite where nothing came in.
+            rng: one stream a row.
+            candidates: how many.
+            steps: of the diffusion model.
+        """
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the noise predictor is told. A condition that is left out is one whose every number was lost.
+
+    Args:
+        latents: estimate from the image features, zero without them.
+        image, text: received numbers times their reliability, and these weights.
+    """
+
+    latents: Float[Tensor, "rows latent h w"]
+    image: Float[Tensor, "rows image_reals"]
+    image_weight: Float[Tensor, "rows image_reals"]
+    text: Float[Tensor, "rows text_reals"]
+    text_weight: Float[Tensor, "rows text_reals"]
+
+    def kept(self, image: Tensor, text: Tensor) -> Condition:
+        """The condition where `image` and `text` [rows] are 1, and nothing in place of each where they are 0."""
+        of_image, of_text = image[:, None], text[:, None]
+        return Condition(
+            self.latents * of_image[:, :, None, None],
+            self.image * of_image,
+            self.image_weight * of_image,
+            self.text * of_text,
+            self.text_weight * of_text,
+        )
+
+    def each(self, function: Callable[[Tensor], Tensor]) -> Condition:
+        """The same of all parts, such as repeated rows."""
+        parts = (self.latents, self.image, self.image_weight, self.text, self.text_weight)
+        return Condition(*map(function, parts))
+
+
+class Generator(nn.Module):
+    """A U-Net of diffusers that predicts the velocity of rectified flow from noisy features.
+
+    x_s = (1 - s) x + s n goes from a latent x to noise n; the network learns v = n - x. It adds to what is best for
+    latents that are normal around their estimate e with variance r = 1/2, which the untrained network therefore draws:
+    v = (s - r (1 - s)) (x_s - (1 - s) e) / (s^2 + r (1 - s)^2) - e. Received image features are laid beside the noisy
+    latent; text features join the embedding of the time.
+
+    Args:
+        latent: channels of the latent.
+        channels: of the image features, on their grid of 8 x 8.
+        text: numbers of the text features.
+        widths: channels of the U-Net at each resolution, multiples of 32.
+        layers: residual blocks there.
+
+    Source: Lipman et al., "Flow matching for generative modeling", ICLR 2023; Ho and Salimans, "Classifier-free
+        diffusion guidance", 2022.
+    """
+
+    def __init__(
+        self,
+        latent: int = 8,
+        channels: int = 8,
+        text: int = 256,
+        widths: tuple[int, ...] = (64, 160),
+        layers: int = 1,
+    ) -> None:
+        super().__init__()
+        self.configuration: dict[str, Any] = {
+            "latent": latent, "channels": channels, "text": text, "widths": list(widths), "layers": layers,
+        }  # fmt: skip
+        self.latent, self.channels = latent, channels
+        embedding = 4 * widths[0]
+        self.image = nn.Sequential(
+            nn.Conv2d(2 * channels, 4 * _PIXEL_LEVELS, 3, padding=1), nn.SiLU(), nn.PixelShuffle(2)
+        )
+        self.text = nn.Sequential(nn.Linear(text + 2, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.unet = _unet(2 * latent + _PIXEL_LEVELS, latent, tuple(widths), layers)
+
+    def forward(self, noisy: Latents, time: Float[Tensor, " rows"], condition: Condition) -> Latents:
+        """The velocity at `noisy` and the time s in [0, 1]."""
+        grid = torch.cat([condition.image, condition.image_weight], 1).unflatten(1, (2 * self.channels, GRID, GRID))
+        told = [condition.text, condition.text_weight[:, :1], condition.image_weight.mean(1, keepdim=True)]
+        beside = torch.cat([noisy, condition.latents, self.image(grid)], 1)
+        predicted = self.unet(beside, time * _TRAIN_STEPS, class_labels=self.text(torch.cat(told, 1))).sample
+        return normal_velocity(noisy, time, condition.latents, _SPREAD) + predicted.float()
+
+
+def _unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) -> Any:
+    """A U-Net that returns zeros; attention stands below its first resolution."""
+    from diffusers import UNet2DModel
+
+    below = len(widths) - 1
+    unet = UNet2DModel(
+        in_channels=inputs,
+        out_channels=outputs,
+        block_out_channels=widths,
+        layers_per_block=layers,
+        down_block_types=("DownBlock2D", *["AttnDownBlock2D"] * below),
+        up_block_types=(*["AttnUpBlock2D"] * below, "UpBlock2D"),
+        attention_head_dim=32,
+        class_embed_type="identity",
+        norm_num_groups=16,
+        resnet_time_scale_shift="scale_shift",  # a shift alone, before a normalisation, hardly shows the text
+    )
+    for value in cast(nn.Module, unet).get_submodule("conv_out").parameters():
+        nn.init.zeros_(value)
+    return unet
+
+
+def normal_velocity(noisy: Latents, time: Float[Tensor, " rows"], mean: Tensor, variance: float) -> Latents:
+    """E[n - x | x_s] for x normal around `mean` with `variance`, n standard normal and x_s = (1 - s) x + s n."""
+    s = time[:, None, None, None]
+    around = (noisy - (1 - s) * mean) / (s**2 + variance * (1 - s) ** 2)
+    return (s - variance * (1 - s)) * around - mean
+
+
+def integrate(velocity: Velocity, noise: Latents, steps: int) -> Latents:
+    """From noise at time 1 to latents at time 0, in Euler steps of equal length by the scheduler of diffusers.
+
+    Args:
+        velocity: of latents at times [rows].
+        noise: standard normal.
+        steps: calls of `velocity`.
+    """
+    scheduler = _scheduler()
+    scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)], device=noise.device)
+    latents = noise
+    for time in scheduler.timesteps:
+        moved = velocity(latents, time.expand(len(latents)) / _TRAIN_STEPS)
+        latents = scheduler.step(moved, time, latents).prev_sample
+    return latents
+
+
+def _scheduler() -> Any:
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    return FlowMatchEulerDiscreteScheduler(_TRAIN_STEPS)
+
+
+@dataclass(frozen=True)
+class TinyGenerator:
+    """The generator of the tiny preset, with what it needs to be told and to show.
+
+    Args:
+        autoencoder: whose decoder turns latents to pictures.
+        features: whose estimate is part of the condition.
+        generator: predicts velocities.
+        guidance: v = v_nothing + guidance (v_condition - v_nothing); 1 calls the network once a step, not twice.
+    """
+
+    autoencoder: Autoencoder
+    features: ImageFeatures
+    generator: Generator
+    guidance: float = 1.0
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Complain about pictures that are not 128 x 128."""
+        check_size(size)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        image_features: Float[Tensor, "rows image_reals"],
+        image_noise: Float[Tensor, "rows image_reals"],
+        text_features: Float[Tensor, "rows text_reals"],
+        text_noise: Float[Tensor, "rows text_reals"],
+        rng: Rng,
+        candidates: int,
+        steps: int,
+    ) -> Float[Tensor, "rows candidates 3 h w"]:
+        """See `Draws`; the candidates of all rows go through the network together."""
+        side = SIDE // 8
+        noise = rng.derive("candidates").normal(candidates, self.generator.latent, side, side)
+        condition = told(self.features, image_features, image_noise, text_features, text_noise)
+        repeated = condition.each(lambda part: part.repeat_interleave(candidates, 0))
+        latents = integrate(self._velocity(repeated), noise.flatten(0, 1).to(image_features.device), steps)
+        pictures = self.autoencoder.decode(latents).clamp(0, 1)
+        return pictures.unflatten(0, (len(rng), candidates))
+
+    def coarse(
+        self, image_features: Float[Tensor, "rows reals"], image_noise: Float[Tensor, "rows reals"]
+    ) -> Float[Tensor, "rows 3 h w"]:
+        """The picture that the image features alone tell, in the mean square: no diffusion, no text."""
+        return coarse(self.autoencoder, self.features, image_features, image_noise)
+
+    def _velocity(self, condition: Condition) -> Velocity:
+        if self.guidance == 1:
+            return lambda noisy, time: self.generator(noisy, time, condition)
+        nobody = torch.zeros(len(condition.image), device=condition.image.device)
+        nothing = condition.kept(nobody, nobody)
+
+        def guided(noisy: Latents, time: Float[Tensor, " rows"]) -> Latents:
+            free = self.generator(noisy, time, nothing)
+            return free + self.guidance * (self.generator(noisy, time, condition) - free)
+
+        return guided
+
+
+def told(
+    features: ImageFeatures, image_features: Tensor, image_noise: Tensor, text_features: Tensor, text_noise: Tensor
+) -> Condition:
+    """The condition that received features make."""
+    image_weight, text_weight = reliability(image_noise), reliability(text_noise)
+    return Condition(
+        features.estimate(image_features, image_noise) * (image_weight.amax(1) > 0)[:, None, None, None],
+        image_features * image_weight,
+        image_weight,
+        text_features * text_weight,
+        text_weight,
+    )
+
+
+@torch.no_grad()
+def coarse(
+    autoencoder: Autoencoder, features: ImageFeatures, image_features: Tensor, image_noise: Tensor
+) -> Float[Tensor, "rows 3 h w"]:
+    """The picture of the latent that image features let estimate, in [0, 1]."""
+    return autoencoder.decode(features.estimate(image_features, image_noise)).clamp(0, 1)

@@ -1,0 +1,207 @@
+"""What the generator's networks optimise: pictures that come back, features that survive the air, noise told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from semcom import weights
+from semcom.images import Picture
+from semcom.metrics import psnr
+from semcom.system import Sample
+from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, told
+from semcom.systems.multimodal_generation.teacher import Teacher, backbone, distance
+from semcom.train import Phase, Send, Task
+
+_PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error
+_DEEP, _VERDICT = 0.5, 0.05  # weights of the classifier's features and verdict beside the latent's squared error
+_LOST = 0.1  # of the rows lose both conditions; as many the image's alone, and the text's alone
+_TIMES = 2  # noisy latents a picture, whose encoding they share
+_TEXT_SNR_DB = (-10.0, 20.0)
+_SNR_DB = (-5.0, 5.0, 15.0)  # where validation looks
+_LATENT_NOISE = 0.1  # standard deviation: what is drawn is never exactly what was encoded
+
+
+def autoencoding(initial: str = "imagenet") -> Task:
+    """Train the autoencoder: absolute error and a classifier's features, under a little noise in the latents.
+
+    Args:
+        initial: of the teacher; "random" for tests.
+    """
+    network, teacher = Autoencoder(), Teacher(initial)
+
+    def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
+        latents = network.encode(sample.images)
+        noise = rng.derive("latent").normal(*latents.shape[1:]).to(latents.device)
+        pictures = network.decode(latents + _LATENT_NOISE * noise)
+        return {
+            "absolute": (pictures - sample.images).abs().mean(),
+            "perceptual": _PERCEPTUAL * distance(teacher, pictures, sample.images).mean(),
+        }
+
+    def measure(pictures: Sequence[Picture]) -> dict[str, float]:
+        images = _stacked(pictures, network)
+        decoded = network.decode(network.encode(images)).clamp(0, 1)
+        return _quality(teacher, decoded, images, "")
+
+    phases = (Phase("autoencode", network, losses, muon=True),)
+    return Task(network, phases, None, network.configuration, measure=measure)
+
+
+def featuring(autoencoder: str, initial: str = "imagenet") -> Task:
+    """Train the image-level features through the air: the latent, a classifier's features and its verdict survive.
+
+    Args:
+        autoencoder: weight file of the autoencoder whose latent is estimated; "none" is a random one, for tests.
+        initial: of backbone and teacher; "random" for tests.
+    """
+    space = weights.rebuild(autoencoder, "multimodal_generation", Autoencoder)[0].requires_grad_(False)
+    network, teacher = ImageFeatures(latent=space.latent), Teacher(initial)
+    if initial == "imagenet":
+        network.adopt(backbone())
+    pupil = nn.ModuleDict({"deep": nn.Conv2d(network.hidden, 112, 1), "verdict": nn.Linear(network.hidden, 1000)})
+
+    def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
+        features, deep = network.encode(sample.images)
+        received = send(to_symbols(features), snr_db)
+        values, noise = from_symbols(received.symbols, received.noise_var, network.dimension)
+        hidden = network.read(values, noise)
+        with torch.no_grad():
+            latents = space.encode(sample.images)
+            verdict = teacher.verdict(deep)
+        guessed = pupil["verdict"](hidden.mean((2, 3))).float()
+        return {
+            "latent": (network.leave(hidden).float() - latents).square().mean(),
+            "deep": _DEEP * (1 - functional.cosine_similarity(pupil["deep"](hidden).float(), deep.float())).mean(),
+            "verdict": _VERDICT * functional.cross_entropy(guessed, verdict),
+        }
+
+    def measure(pictures: Sequence[Picture]) -> dict[str, float]:
+        images = _stacked(pictures, network)
+        features = network(images)
+        measured: dict[str, float] = {}
+        for snr_db in _SNR_DB:
+            values, noise = _noisy(features, snr_db, "image")
+            coarse = space.decode(network.estimate(values, noise)).clamp(0, 1)
+            measured |= _quality(teacher, coarse, images, f" at {snr_db:g} dB")
+        return measured
+
+    moved = nn.ModuleDict({"network": network, "pupil": pupil})
+    phases = (Phase("tell", moved, losses, muon=True),)
+    return Task(network, phases, None, network.configuration, helpers=pupil, measure=measure)
+
+
+def generating(autoencoder: str, features: str, clip: str, initial: str = "imagenet") -> Task:
+    """Train the generator on received features: the velocity between latents and noise.
+
+    Both kinds of features share the row's SNR in half of the rows, as when they are sent alike; in the other half the
+    text has an SNR of its own, as when it is repeated or sent digitally. A tenth of the rows loses both, a tenth the
+    image's, a tenth the text's.
+
+    Args:
+        autoencoder, features: weight files of the networks around the generator; "none" is random ones, for tests.
+        clip: weight file of the CLIP whose text features it is told; "none" is a direction for each caption by chance,
+            for tests.
+        initial: of the teacher that measures; "random" for tests.
+    """
+    space = weights.rebuild(autoencoder, "multimodal_generation", Autoencoder)[0].requires_grad_(False)
+    seen = weights.rebuild(features, "multimodal_generation", ImageFeatures)[0].requires_grad_(False)
+    dimension, text_features = _text_features(clip)
+    network = Generator(space.latent, seen.channels, dimension)
+    around = nn.ModuleList([space, seen])  # moves with the network, is not saved
+    teacher = Teacher(initial)
+
+    def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
+        around.to(sample.images.device)
+        with torch.no_grad():
+            latents = space.encode(sample.images)
+            image, text = seen(sample.images), text_features(_captions(sample)).to(latents.device) * dimension**0.5
+            received = send(to_symbols(torch.cat([image, text], 1)), snr_db)
+            values, noise = from_symbols(received.symbols, received.noise_var, seen.dimension + dimension)
+            louder = _own_snr(rng.derive("text SNR"), snr_db)
+            values[:, seen.dimension :] = text + (values[:, seen.dimension :] - text) * louder.sqrt()
+            noise[:, seen.dimension :] *= louder
+            parts = (values[:, : seen.dimension], noise[:, : seen.dimension])
+            condition = told(seen, *parts, values[:, seen.dimension :], noise[:, seen.dimension :])
+            lost = rng.derive("lost").uniform(1)[:, 0].to(latents.device)
+            has_image, has_text = lost > 2 * _LOST, (lost > _LOST) & (lost < 1 - _LOST)
+            condition = condition.kept(has_image.float(), has_text.float())
+            condition = condition.each(lambda part: part.repeat_interleave(_TIMES, 0))
+            latents = latents.repeat_interleave(_TIMES, 0)
+            time = rng.derive("time").normal(_TIMES).flatten().to(latents.device).sigmoid()
+            noise = rng.derive("noise").normal(_TIMES, *latents.shape[1:]).flatten(0, 1).to(latents.device)
+            s = time[:, None, None, None]
+            noisy = (1 - s) * latents + s * noise
+        return {"velocity": (network(noisy, time, condition) - (noise - latents)).square().mean()}
+
+    def measure(pictures: Sequence[Picture]) -> dict[str, float]:
+        images = _stacked(pictures, network)
+        around.to(images.device)
+        tiny = TinyGenerator(space, seen, network)
+        image = seen(images)
+        measured: dict[str, float] = {}
+        text = text_features([picture.caption or "" for picture in pictures]).to(images.device) * dimension**0.5
+        for snr_db in _SNR_DB:
+            rng = Rng([seed_for("validate", picture.name) for picture in pictures])
+            received = (*_noisy(image, snr_db, "image"), *_noisy(text, snr_db, "text"))
+            drawn = tiny.generate(*received, rng, 1, 8)[:, 0]
+            measured |= _quality(teacher, drawn, images, f" at {snr_db:g} dB")
+        return measured
+
+    phases = (Phase("generate", network, losses, muon=True),)
+    return Task(network, phases, None, network.configuration, measure=measure)
+
+
+def _text_features(clip: str) -> tuple[int, Callable[[Sequence[str]], Tensor]]:
+    """How many numbers the text features have, and the unit vectors of captions."""
+    if clip != "none":
+        from semcom.systems.multimodal_generation.clip import load
+
+        network = load("tiny", clip)
+        return network.dimension, network.text_features
+
+    def by_chance(captions: Sequence[str]) -> Tensor:
+        return functional.normalize(Rng([seed_for(caption) for caption in captions]).normal(256))
+
+    return 256, by_chance
+
+
+def _captions(sample: Sample) -> tuple[str, ...]:
+    if sample.captions is None:
+        raise UsageError("the generator needs pictures with captions: natural or imagenette")
+    return sample.captions
+
+
+def _own_snr(rng: Rng, snr_db: Float[Tensor, " rows"]) -> Float[Tensor, "rows 1"]:
+    """Noise variance of the text over that of the row: 1 in half of the rows."""
+    own, value = rng.uniform(2).to(snr_db.device).T
+    low, high = _TEXT_SNR_DB
+    other = 10 ** ((snr_db - low - (high - low) * value) / 10)
+    return torch.where(own < 0.5, 1, other)[:, None]
+
+
+def _noisy(values: Float[Tensor, "rows reals"], snr_db: float, name: str) -> tuple[Tensor, Tensor]:
+    """Features of validation pictures as AWGN leaves them, always the same, and the noise variance."""
+    rng = Rng([seed_for("validate", name, row) for row in range(len(values))])
+    noise = torch.full_like(values, 10 ** (-snr_db / 10))
+    return values + noise.sqrt() * rng.normal(values.shape[1]).to(values.device), noise
+
+
+def _stacked(pictures: Sequence[Picture], network: torch.nn.Module) -> Float[Tensor, "rows 3 h w"]:
+    return torch.stack([picture.pixels for picture in pictures]).to(next(network.parameters()).device)
+
+
+def _quality(teacher: Teacher, found: Tensor, wanted: Tensor, where: str) -> dict[str, float]:
+    return {
+        f"psnr_db{where}": round(psnr(found, wanted).mean().item(), 3),
+        f"teacher_distance{where}": round(distance(teacher, found, wanted, 5).mean().item(), 4),
+    }

@@ -1,0 +1,102 @@
+"""Which networks a system is built around, by preset, and where their weights come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from channels._errors import UsageError
+from semcom.systems.multimodal_generation import clip as clips
+from semcom.systems.multimodal_generation import generator as generators
+from semcom.systems.multimodal_generation.clip import SYSTEM, Clip
+from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.words import TEMPLATES
+
+Preset = Literal["tiny", "base"]
+
+DEFAULTS = {"clip": "none", "features": "none", "autoencoder": "none", "generator": "none"}
+"""Weight files that an empty name stands for, of the tiny preset."""
+
+
+@runtime_checkable
+class Draws(generators.Draws, Protocol):
+    """What makes candidates, as `generator.Draws` says."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What both ends see with, and what draws.
+
+    Args:
+        clip, features: of both ends.
+        draws: of the receiver.
+        weights: ids of all of them.
+    """
+
+    clip: Clip
+    features: ImageFeatures
+    draws: Draws
+    weights: str = ""
+
+
+def seeing(preset: Preset, clip: str, features: str) -> tuple[Clip, ImageFeatures, list[str]]:
+    """CLIP of a preset, the image features, which are this project's in both, and the ids of their weights.
+
+    Args:
+        preset: "tiny", or "base" with CLIP ViT-B/32.
+        clip, features: names of weights as in `build`; empty is the preset's.
+
+    Raises:
+        UsageError: no such weights.
+    """
+    from semcom.weights import rebuild
+
+    sees = clips.load(preset, clip or ("none" if preset == "base" else DEFAULTS["clip"]))
+    image, identity = rebuild(features or DEFAULTS["features"], SYSTEM, ImageFeatures)
+    return sees, image.requires_grad_(False), [sees.name, identity]
+
+
+def drawing(
+    preset: Preset, clip: Clip, features: ImageFeatures, autoencoder: str, generator: str
+) -> tuple[Draws, list[str]]:
+    """The generator of a preset and the ids of its weights.
+
+    Args:
+        preset: "tiny", or "base" with a Stable Diffusion pipeline.
+        clip, features: what it is told by.
+        autoencoder, generator: names of weights as in `build`; empty is the preset's.
+
+    Raises:
+        UsageError: no such weights, or weights that do not belong together.
+    """
+    from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+    from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
+    from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
+    from semcom.weights import rebuild
+
+    space, space_id = rebuild(autoencoder or DEFAULTS["autoencoder"], SYSTEM, Autoencoder)
+    space.requires_grad_(False)
+    latent = features.configuration["latent"]
+    if space.latent != latent:
+        raise UsageError(
+            f"features_weights tell {latent} channels of a latent, autoencoder_weights have {space.latent}: take files "
+            "that were trained together"
+        )
+    if preset == "base":
+        name = generator or TURBO
+        directions = clip.text_features([TEMPLATES[0].format(word) for word in clip.words])
+        made = load_stable_diffusion(
+            name, lambda values, noise: coarse(space, features, values, noise), clip.words, directions
+        )
+        return made, [space_id, name]
+    network, network_id = rebuild(generator or DEFAULTS["generator"], SYSTEM, Generator)
+    wanted = {"latent": latent, "channels": features.channels, "text": clip.dimension}
+    found = {name: network.configuration[name] for name in wanted}
+    if wanted != found:
+        raise UsageError(f"generator_weights are for {found}, the other weights for {wanted}: take files that agree")
+    return TinyGenerator(space, features, network.requires_grad_(False)), [space_id, network_id]
+
+
+def named(ids: list[str]) -> str:
+    """Ids of weights, each once."""
+    return ", ".join(dict.fromkeys(name for name in ids if name))

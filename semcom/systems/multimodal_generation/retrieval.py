@@ -1,0 +1,114 @@
+"""The baseline without a generator: of known pictures those whose features come nearest to what came in."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from channels._errors import UsageError
+from channels._rng import Rng
+from semcom import cache
+from semcom.images import SOURCES, Entry, to_tensor
+from semcom.systems.multimodal_generation.clip import Clip
+from semcom.systems.multimodal_generation.features import SIDE, ImageFeatures
+from semcom.systems.multimodal_generation.selection import Criterion, image_errors, text_errors
+
+_VERSION = "1"  # of the features in the cache
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Known pictures in place of a generator; it is asked for candidates as one, and gives the nearest ones.
+
+    Args:
+        entries: the pictures, read when they are shown.
+        image, text: features of each, as the receiver sees them in candidates.
+        criterion: which are near.
+    """
+
+    entries: Sequence[Entry]
+    image: Float[Tensor, "pictures image_reals"]
+    text: Float[Tensor, "pictures dimension"]
+    criterion: Criterion
+
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Every size will do: what is shown is resized."""
+
+    def generate(
+        self,
+        image_features: Float[Tensor, "rows image_reals"],
+        image_noise: Float[Tensor, "rows image_reals"],
+        text_features: Float[Tensor, "rows text_reals"],
+        text_noise: Float[Tensor, "rows text_reals"],
+        rng: Rng,
+        candidates: int,
+        steps: int,
+    ) -> Float[Tensor, "rows candidates 3 h w"]:
+        """See `generator.Draws`; the nearest first. Nothing is drawn, and there are no steps.
+
+        Raises:
+            UsageError: more candidates than pictures.
+        """
+        if candidates > len(self.entries):
+            raise UsageError(f"the gallery has {len(self.entries)} pictures, fewer than {candidates} candidates")
+        found = []
+        for row in range(len(rng)):
+            of_image = image_errors(self.image, image_features[row].cpu(), image_noise[row].cpu())
+            of_text = text_errors(self.text, text_features[row].cpu(), text_noise[row].cpu())
+            order = self.criterion.scores(of_image[None], of_text[None])[0].argsort(stable=True)
+            found.append(torch.stack([_pixels(self.entries[place]) for place in order[:candidates].tolist()]))
+        return torch.stack(found)
+
+
+def gallery(
+    sources: str, clip: Clip, features: ImageFeatures, weights: str, criterion: Criterion, count: int | None = None
+) -> Gallery:
+    """The gallery of some sources; features are computed once and kept in `semcom.cache`.
+
+    Args:
+        sources: as `semcom.images.load` knows them, with + between them.
+        clip, features: of the receiver.
+        weights: ids of these, by which features in the cache are known.
+        criterion: as in `Gallery`.
+        count: the first so many pictures of each source; None is all.
+
+    Raises:
+        UsageError: no such source, or not that many pictures.
+    """
+    entries: list[Entry] = []
+    for source in sources.split("+"):
+        name, _, argument = source.strip().partition(":")
+        if name not in SOURCES:
+            raise UsageError(f"no image source {name!r}; there are {', '.join(SOURCES)}")
+        there = SOURCES[name](argument)
+        if count is not None and not 1 <= count <= len(there):
+            raise UsageError(f"{source.strip()} has {len(there)} pictures; gallery_count cannot be {count}")
+        entries += there[:count]
+    names = [entry.name.encode() for entry in entries]
+    arguments = [sources.encode(), weights.encode(), *names]
+    kept = cache.remember("gallery", _VERSION, arguments, lambda: _features(entries, clip, features))
+    both = torch.from_numpy(np.load(io.BytesIO(kept))).float()
+    return Gallery(entries, both[:, : features.dimension], both[:, features.dimension :], criterion)
+
+
+@torch.no_grad()
+def _features(entries: Sequence[Entry], clip: Clip, features: ImageFeatures) -> bytes:
+    found = []
+    for first in range(0, len(entries), _BATCH):
+        images = torch.stack([_pixels(entry) for entry in entries[first : first + _BATCH]])
+        found.append(torch.cat([features(images), clip.image_features(images)], 1))
+    file = io.BytesIO()
+    np.save(file, torch.cat(found).half().numpy())
+    return file.getvalue()
+
+
+def _pixels(entry: Entry) -> Float[Tensor, "3 side side"]:
+    return to_tensor(ImageOps.fit(entry.read(), (SIDE, SIDE), Image.Resampling.BICUBIC))

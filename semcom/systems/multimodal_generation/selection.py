@@ -1,0 +1,146 @@
+"""Which candidate is kept: by its own features against those that came in, or otherwise after the fact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from channels._errors import UsageError
+from channels._rng import Rng
+from semcom.system import Reception
+from semcom.systems.multimodal_generation.air import reliability
+
+Keep = Literal["best", "first", "random"]
+
+IMAGE_SCALE = TEXT_SCALE = 1.0
+"""How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
+weights (`python -m semcom.systems.multimodal_generation scales`): the units in which both errors are added."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """Score of a candidate x: w e_I / s_I + (1 - w) e_T / s_T, the least is best.
+
+    Args:
+        image_weight: w; 0 looks at the text features alone, 1 at the image features alone.
+        image_scale, text_scale: s_I and s_T, constants, so that a score does not depend on the other candidates.
+    """
+
+    image_weight: float = 0.5
+    image_scale: float = IMAGE_SCALE
+    text_scale: float = TEXT_SCALE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.image_weight <= 1:
+            raise UsageError(f"image_weight must be 0 to 1, not {self.image_weight:g}")
+        if not (self.image_scale > 0 and self.text_scale > 0):
+            raise UsageError(f"scales must be above 0, not {self.image_scale:g} and {self.text_scale:g}")
+
+    def scores(
+        self, image_errors: Float[Tensor, "rows candidates"], text_errors: Float[Tensor, "rows candidates"]
+    ) -> Float[Tensor, "rows candidates"]:
+        """Both errors in one number."""
+        image, text = self.image_weight / self.image_scale, (1 - self.image_weight) / self.text_scale
+        return image * image_errors + text * text_errors
+
+
+@dataclass(frozen=True)
+class Generated(Reception):
+    """A reception that knows why it kept what it kept.
+
+    Args:
+        image_errors: of each candidate, as in `image_errors`; None where nothing was generated.
+        text_errors: of each candidate, as in `text_errors`.
+    """
+
+    image_errors: Float[Tensor, "rows candidates"] | None = None
+    text_errors: Float[Tensor, "rows candidates"] | None = None
+
+
+def image_errors(
+    found: Float[Tensor, "candidates reals"], heard: Float[Tensor, " reals"], noise: Float[Tensor, " reals"]
+) -> Float[Tensor, " candidates"]:
+    """Mean squared distance to the features that came in, each number weighted by its reliability; 0 without any."""
+    weight = reliability(noise[None])[0]
+    return ((found - heard).square() * weight).sum(1) / weight.sum().clamp(min=1e-12)
+
+
+def text_errors(
+    found: Float[Tensor, "candidates reals"], heard: Float[Tensor, " reals"], noise: Float[Tensor, " reals"]
+) -> Float[Tensor, " candidates"]:
+    """1 - cosine with the features that came in, each number weighted by its reliability; 1 without any."""
+    return 1 - torch.nn.functional.cosine_similarity(found, heard[None] * reliability(noise[None]))
+
+
+def kept(scores: Float[Tensor, "rows candidates"], keep: Keep, rng: Rng) -> Int[Tensor, " rows"]:
+    """The candidate of each row: the one with the least score, the first, or any."""
+    if keep == "best":
+        return scores.argmin(1)
+    if keep == "first":
+        return torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
+    return (rng.derive("keep").uniform(1)[:, 0] * scores.shape[1]).long().to(scores.device)
+
+
+def reselected(
+    reception: Generated,
+    criterion: Criterion,
+    keep: Keep = "best",
+    candidates: int | None = None,
+    rng: Rng | None = None,
+) -> Generated:
+    """The reception as it would have been with fewer candidates, another criterion or another choice.
+
+    Seeds are nested: the first M candidates are those of a receiver that makes M. So one generated set gives every row
+    of an ablation.
+
+    Args:
+        reception: of this system.
+        criterion: by which candidates are scored anew.
+        keep: as in `build`.
+        candidates: how many of the first are there; None is all.
+        rng: one stream a row, the receiver's, for keep: random.
+
+    Raises:
+        UsageError: more candidates than were made.
+    """
+    whole, image, text = _parts(reception)
+    count = whole.shape[1] if candidates is None else candidates
+    if not 1 <= count <= whole.shape[1]:
+        raise UsageError(f"{whole.shape[1]} candidates were made, {count} cannot be chosen from")
+    if keep == "random" and rng is None:
+        raise UsageError("a random choice needs rng")
+    scores = criterion.scores(image[:, :count], text[:, :count])
+    chosen = kept(scores, keep, rng or Rng(range(len(scores))))
+    few = replace(
+        reception,
+        candidates=whole[:, :count],
+        scores=scores,
+        image_errors=image[:, :count],
+        text_errors=text[:, :count],
+    )
+    return _showing(few, chosen)
+
+
+def oracle(reception: Generated, quality: Float[Tensor, "rows candidates"]) -> Generated:
+    """The reception if a genie chose: a bound, for it compares candidates with the picture that was sent.
+
+    Args:
+        reception: of this system, or reselected.
+        quality: of each candidate, by whatever measure; the most is best.
+    """
+    return _showing(reception, quality.argmax(1))
+
+
+def _parts(reception: Generated) -> tuple[Tensor, Tensor, Tensor]:
+    if reception.candidates is None or reception.image_errors is None or reception.text_errors is None:
+        raise UsageError("only what multimodal_generation received has candidates to choose from")
+    return reception.candidates, reception.image_errors, reception.text_errors
+
+
+def _showing(reception: Generated, chosen: Int[Tensor, " rows"]) -> Generated:
+    candidates, _, _ = _parts(reception)
+    return replace(reception, images=candidates[torch.arange(len(chosen)), chosen], chosen=chosen)

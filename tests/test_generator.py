@@ -1,0 +1,257 @@
+"""The diffusion half of multimodal generation: features, autoencoder, generator, and pipelines on disk."""
+
+import pytest
+import torch
+
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from semcom.crops import Crops
+from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.generator import (
+    Generator,
+    TinyGenerator,
+    integrate,
+    normal_velocity,
+    told,
+)
+from semcom.systems.multimodal_generation.pretrained import load_stable_diffusion
+from semcom.train import Run
+from semcom.train_settings import Settings
+from semcom.weights import seeded
+
+TEXT = 6
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    with seeded(3):
+        generator = Generator(latent=4, channels=2, text=TEXT, widths=(32, 32))
+        torch.nn.init.normal_(generator.unet.conv_out.weight, std=0.1)  # it starts at zero, which hides everything
+        networks = Autoencoder(4, 8), ImageFeatures(2, 8, 4), generator
+    return TinyGenerator(*(network.eval().requires_grad_(False) for network in networks))
+
+
+def features_of(rows, noise=0.3, first=0):
+    """Received features as a channel might leave them, and their noise variances."""
+    rng = Rng([seed_for("features", first + row) for row in range(rows)])
+    image, text = rng.normal(128), rng.normal(TEXT)
+    return image, torch.full_like(image, noise), text, torch.full_like(text, noise)
+
+
+def seeds(rows, first=0):
+    return Rng([seed_for("row", first + row) for row in range(rows)])
+
+
+def test_features_have_unit_power_and_do_not_see_other_rows():
+    with seeded(0):
+        network = ImageFeatures(channels=4, width=8).eval()
+    images = Rng([1, 2, 3]).uniform(3, 128, 128)
+    with torch.no_grad():
+        together, alone = network(images), network(images[1:2])
+    torch.testing.assert_close(together.square().mean(1), torch.ones(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=0)
+    assert (together[0] - together[1]).abs().max() > 1e-3
+
+
+def test_features_name_the_size_they_take():
+    with pytest.raises(UsageError, match=r"128x128, not 96x64: .*size: 128"):
+        ImageFeatures(channels=2, width=8)(torch.zeros(1, 3, 64, 96))
+    with pytest.raises(UsageError, match="multiples of 8"):
+        Autoencoder(4, 8).encode(torch.zeros(1, 3, 20, 32))
+
+
+@pytest.mark.parametrize("reals", [6, 7])
+def test_numbers_travel_two_to_a_use_at_unit_energy(reals):
+    values = Rng([1, 2]).normal(reals)
+    values = values / values.square().mean(1, keepdim=True).sqrt()
+    symbols = to_symbols(values)
+    assert symbols.shape == (2, -(-reals // 2))
+    torch.testing.assert_close(symbols.abs().square().sum(1), torch.full((2,), reals / 2))
+    heard, noise = from_symbols(symbols, torch.tensor([[0.5, 0.0, *[2.0] * (symbols.shape[1] - 2)]] * 2), reals)
+    torch.testing.assert_close(heard, values)
+    assert noise[0, :5].tolist() == [0.5, 0.5, torch.inf, torch.inf, 2.0]
+
+
+def test_noise_on_numbers_is_what_is_said():
+    symbols = Rng([5]).complex_normal(20_000, variance=torch.tensor([0.4]))
+    error, noise = from_symbols(symbols, torch.full((1, 20_000), 0.4), 40_000)
+    assert noise.unique().tolist() == [pytest.approx(0.4)]
+    assert error.var().item() == pytest.approx(0.4, abs=5 * 0.4 * (2 / 40_000) ** 0.5)
+
+
+def test_velocity_is_the_conditional_expectation():
+    """Regression of n - x on x_s over draws, against the closed form."""
+    mean, variance, count = 0.7, 0.4, 200_000
+    x, n = Rng([8]).normal(2, count)[0]
+    x = mean + variance**0.5 * x
+    for s in (0.15, 0.5, 0.9):
+        noisy = (1 - s) * x + s * n
+        slope = torch.cov(torch.stack([noisy, n - x]))[0, 1] / noisy.var()
+        intercept = (n - x).mean() - slope * noisy.mean()
+        at = torch.tensor([-1.0, 2.0]).view(1, 1, 1, 2)
+        found = normal_velocity(at, torch.tensor([s]), torch.full_like(at, mean), variance)
+        torch.testing.assert_close(found.flatten(), slope * at.flatten() + intercept, atol=0.03, rtol=0)
+
+
+def test_sampler_reaches_a_normal_distribution_at_first_order():
+    """The exact flow takes noise n to mean + deviation n; Euler's error halves with the step."""
+    noise = Rng([4]).normal(2, 4, 4)
+    mean, variance = Rng([5]).normal(2, 4, 4), 0.25
+
+    def error(steps):
+        drawn = integrate(lambda noisy, time: normal_velocity(noisy, time, mean, variance), noise, steps)
+        return (drawn - (mean + variance**0.5 * noise)).abs().max().item()
+
+    assert error(200) < 0.02
+    assert error(50) / error(200) == pytest.approx(4, rel=0.15)
+
+
+def test_untrained_generator_draws_around_the_estimate():
+    with seeded(1):
+        networks = Autoencoder(4, 8).eval(), ImageFeatures(2, 8, 4).eval(), Generator(4, 2, TEXT, (32, 32)).eval()
+    condition = told(networks[1], *features_of(2))
+    noise = seeds(2).normal(4, 16, 16)
+    with torch.no_grad():
+        drawn = integrate(lambda noisy, time: networks[2](noisy, time, condition), noise, 20)
+    torch.testing.assert_close(drawn, condition.latents + 0.5**0.5 * noise, atol=0.2, rtol=0)
+
+
+def test_candidates_are_nested_and_rows_do_not_see_each_other(tiny):
+    four = tiny.generate(*features_of(2), seeds(2), 4, 3)
+    assert four.shape == (2, 4, 3, 128, 128)
+    assert 0 <= four.min() < four.max() <= 1
+    two = tiny.generate(*features_of(2), seeds(2), 2, 3)
+    torch.testing.assert_close(two, four[:, :2], atol=1e-5, rtol=0)
+    alone = tiny.generate(*features_of(1, first=1), seeds(1, first=1), 4, 3)
+    torch.testing.assert_close(alone[0], four[1], atol=1e-5, rtol=0)
+    assert (four[0, 0] - four[0, 1]).abs().max() > 0.01
+
+
+def test_generator_leaves_the_global_random_state_alone(tiny):
+    before = torch.random.get_rng_state()
+    tiny.generate(*features_of(1), seeds(1), 1, 1)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_features_that_never_came_are_no_condition(tiny):
+    lost = told(tiny.features, *features_of(2, torch.inf))
+    nothing = told(tiny.features, *features_of(2)).kept(torch.zeros(2), torch.zeros(2))
+    noisy, time = seeds(2).normal(4, 16, 16), torch.tensor([0.2, 0.8])
+    torch.testing.assert_close(tiny.generator(noisy, time, lost), tiny.generator(noisy, time, nothing))
+    assert torch.isfinite(tiny.generate(*features_of(2, torch.inf), seeds(2), 1, 2)).all()
+
+
+@pytest.mark.parametrize("part", ["image", "text"])
+def test_each_condition_matters(tiny, part):
+    condition = told(tiny.features, *features_of(1))
+    has = {"image": torch.ones(1), "text": torch.ones(1)} | {part: torch.zeros(1)}
+    noisy, time = seeds(1).normal(4, 16, 16), torch.tensor([0.5])
+    with_both = tiny.generator(noisy, time, condition)
+    assert (with_both - tiny.generator(noisy, time, condition.kept(**has))).abs().max() > 1e-4
+
+
+def test_guidance_extrapolates_from_no_condition(tiny):
+    received, rng = features_of(1), seeds(1)
+
+    def drawn(guidance):
+        changed = TinyGenerator(tiny.autoencoder, tiny.features, tiny.generator, guidance)
+        return changed.generate(*received, rng, 1, 1)
+
+    torch.testing.assert_close(drawn(1 + 1e-6), drawn(1.0), atol=1e-4, rtol=0)
+    lost = features_of(1, torch.inf)
+    torch.testing.assert_close(drawn(0.0), tiny.generate(*lost, rng, 1, 1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("part", "crop", "loss"),
+    [("autoencoder", 32, "absolute"), ("features", 128, "latent"), ("generator", 128, "velocity")],
+)
+def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss):
+    from semcom.systems.multimodal_generation import generator_training, training
+
+    tasks = {
+        "autoencoder": lambda: generator_training.autoencoding("random"),
+        "features": lambda: generator_training.featuring("none", "random"),
+        "generator": lambda: generator_training.generating("none", "none", "none", "random"),
+    }
+    monkeypatch.setattr(training, "training", tasks[part])
+    settings = Settings(
+        "multimodal_generation", rows=2, crop=crop, steps=1000, learning_rate=0.02, snr_db=(-10.0, 20.0)
+    )
+    run = Run(settings, tmp_path)
+    sample = Crops(["photos"], 2, crop, 1.0, 0).sample(0)
+    sample = type(sample)(sample.images, captions=("a dog", "a boat"))
+    first = run.advance(sample)[loss]
+    for _ in range(8):
+        run.advance(sample)
+    run.step = 0  # the same draws as at first
+    assert run.advance(sample)[loss] < first
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Stable Diffusion pipeline in the format of the real ones, with next to nothing inside."""
+    from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    path = tmp_path_factory.mktemp("turbo")
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters), ",</w>"]
+    with seeded(0):
+        text = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokens), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+                num_attention_heads=2, max_position_embeddings=77, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+            )
+        )  # fmt: skip
+        unet = UNet2DConditionModel(
+            sample_size=8, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=16,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), norm_num_groups=4, attention_head_dim=4,
+        )  # fmt: skip
+        vae = AutoencoderKL(
+            block_out_channels=(8, 8, 8, 8), latent_channels=4, norm_num_groups=4, sample_size=64,
+            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        )  # fmt: skip
+    tokenizer = CLIPTokenizer(
+        vocab={token: number for number, token in enumerate(tokens)}, merges=[], model_max_length=77
+    )
+    scheduler = EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1)
+    parts = (vae, text, tokenizer, unet, scheduler, None, None)
+    StableDiffusionPipeline(*parts, requires_safety_checker=False).save_pretrained(path)
+    return path
+
+
+def turbo(folder):
+    def coarse(features, noise):
+        return (0.5 + 0.2 * features[:, :3, None, None]).clamp(0, 1).expand(-1, -1, 16, 16)
+
+    return load_stable_diffusion(str(folder), coarse, ["dog", "boat", "tree", "sky", "car"], torch.eye(5, TEXT))
+
+
+def test_stable_diffusion_is_read_from_a_folder(folder, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    generator = turbo(folder)
+    assert generator.side == 64
+    three = generator.generate(*features_of(2), seeds(2), 3, 2)
+    assert three.shape == (2, 3, 3, 64, 64)
+    assert 0 <= three.min() < three.max() <= 1
+    assert (three[0, 0] - three[0, 1]).abs().max() > 1e-3
+    two = generator.generate(*features_of(1, first=1), seeds(1, first=1), 2, 2)
+    torch.testing.assert_close(two[0], three[1, :2], atol=1e-4, rtol=0)
+
+
+def test_stable_diffusion_is_prompted_by_the_nearest_words(folder):
+    text = torch.tensor([[0.0, 3, 1, 2, 0, 9], [1, 0, 0, 0, 0, 0]])
+    noise = torch.tensor([0.5, torch.inf])[:, None].expand(2, TEXT)
+    assert turbo(folder).prompts(text, noise) == ["a photo of a boat, sky, tree", ""]
+
+
+def test_missing_stable_diffusion_says_what_to_do_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in (str(tmp_path), "nobody/nothing"):
+        with pytest.raises(UsageError, match="give a folder that holds it") as raised:
+            load_stable_diffusion(name, lambda features, noise: features, ["dog"], torch.eye(1))
+        assert "\n" not in str(raised.value)
