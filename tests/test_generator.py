@@ -9,13 +9,8 @@ from semcom.crops import Crops
 from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.generator import (
-    Generator,
-    TinyGenerator,
-    integrate,
-    normal_velocity,
-    told,
-)
+from semcom.systems.multimodal_generation.flow import integrate, normal_velocity
+from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, told
 from semcom.systems.multimodal_generation.pretrained import load_stable_diffusion
 from semcom.train import Run
 from semcom.train_settings import Settings

@@ -207,21 +207,13 @@ def as_parquet(rows: pyarrow.Table) -> bytes:
 
 # --- what there is ---------------------------------------------------------------------------------------------------
 
+_NETWORKS = {"scene": "scene_segmenter", "multimodal_generation": "multimodal_generator"}  # of no use without them
+
 
 def systems(names: Sequence[str]) -> list[str]:
     """Those of the named systems that are there, with the networks without which they are of no use."""
-    ready = {"scene": lambda: bool(scene_settings()), "multimodal_generation": lambda: _builds("multimodal_generation")}
-    return [name for name in names if name in discover.entries("system") and ready.get(name, lambda: True)()]
-
-
-@lru_cache(maxsize=4)
-def _builds(name: str) -> bool:
-    """Whether a system finds the weights that it takes by default."""
-    try:
-        sweep.build_system(variant("system", name), 1 / 16)
-    except UsageError:
-        return False
-    return True
+    untrained = {system for system, network in _NETWORKS.items() if not _bundled(network)}
+    return [name for name in names if name in discover.entries("system") and name not in untrained]
 
 
 def scene_settings() -> list[str]:

@@ -23,8 +23,9 @@ def from_symbols(
 
     >>> values = torch.tensor([[1.0, -1.0, 2.0]])
     >>> symbols = to_symbols(values)
-    >>> from_symbols(symbols, torch.full((1, 2), 0.5), 3)
-    (tensor([[ 1., -1.,  2.]]), tensor([[0.5000, 0.5000, 0.5000]]))
+    >>> heard, noise = from_symbols(symbols, torch.full((1, 2), 0.5), 3)
+    >>> bool((heard - values).abs().max() < 1e-6), noise
+    (True, tensor([[0.5000, 0.5000, 0.5000]]))
     """
     values = math.sqrt(2) * torch.view_as_real(symbols).flatten(1)[:, :reals]
     noise = noise_var.where(noise_var > 0, torch.inf).repeat_interleave(2, 1)[:, :reals]

@@ -14,13 +14,10 @@ from channels._rng import Rng
 from semcom.systems.multimodal_generation.air import reliability
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, check_size
+from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
 
-_TRAIN_STEPS = 1000  # what the diffusion time of the network counts to
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
 _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
-
-Latents = Float[Tensor, "rows latent h w"]
-Velocity = Callable[[Latents, Float[Tensor, " rows"]], Latents]
 
 
 class Draws(Protocol):
@@ -126,7 +123,7 @@ class Generator(nn.Module):
         grid = torch.cat([condition.image, condition.image_weight], 1).unflatten(1, (2 * self.channels, GRID, GRID))
         told = [condition.text, condition.text_weight[:, :1], condition.image_weight.mean(1, keepdim=True)]
         beside = torch.cat([noisy, condition.latents, self.image(grid)], 1)
-        predicted = self.unet(beside, time * _TRAIN_STEPS, class_labels=self.text(torch.cat(told, 1))).sample
+        predicted = self.unet(beside, time * TIMES, class_labels=self.text(torch.cat(told, 1))).sample
         return normal_velocity(noisy, time, condition.latents, _SPREAD) + predicted.float()
 
 
@@ -150,36 +147,6 @@ def _unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) -> An
     for value in cast(nn.Module, unet).get_submodule("conv_out").parameters():
         nn.init.zeros_(value)
     return unet
-
-
-def normal_velocity(noisy: Latents, time: Float[Tensor, " rows"], mean: Tensor, variance: float) -> Latents:
-    """E[n - x | x_s] for x normal around `mean` with `variance`, n standard normal and x_s = (1 - s) x + s n."""
-    s = time[:, None, None, None]
-    around = (noisy - (1 - s) * mean) / (s**2 + variance * (1 - s) ** 2)
-    return (s - variance * (1 - s)) * around - mean
-
-
-def integrate(velocity: Velocity, noise: Latents, steps: int) -> Latents:
-    """From noise at time 1 to latents at time 0, in Euler steps of equal length by the scheduler of diffusers.
-
-    Args:
-        velocity: of latents at times [rows].
-        noise: standard normal.
-        steps: calls of `velocity`.
-    """
-    scheduler = _scheduler()
-    scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)], device=noise.device)
-    latents = noise
-    for time in scheduler.timesteps:
-        moved = velocity(latents, time.expand(len(latents)) / _TRAIN_STEPS)
-        latents = scheduler.step(moved, time, latents).prev_sample
-    return latents
-
-
-def _scheduler() -> Any:
-    from diffusers import FlowMatchEulerDiscreteScheduler
-
-    return FlowMatchEulerDiscreteScheduler(_TRAIN_STEPS)
 
 
 @dataclass(frozen=True)

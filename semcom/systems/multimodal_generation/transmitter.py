@@ -85,14 +85,16 @@ class GenerationTransmitter(Transmitter):
     def _row(self, image: Tensor, text: str, category: int, snr_db: float, share: Share) -> Complex[Tensor, " uses"]:
         """Header, image stream and text stream of a picture."""
         agreement, uses = self.agreement, {"image": share.image, "text": share.text}
-        parts, coded = {}, {}
-        if agreement.image != "none":
-            values = self.features(image).float()
-            parts["image"], coded["image"] = wire.to_air(values, share.image), _numbers(values[0])
-        if agreement.text in ("analogue", "digital"):
-            values = self.clip.text_features([text]) * agreement.text_reals**0.5
-            parts["text"], coded["text"] = wire.to_air(values, share.text), _numbers(values[0])
-        elif agreement.text == "caption":
+        parts: dict[str, Tensor] = {}
+        coded: dict[str, _Coded] = {}
+        for name, stream in (("image", agreement.image), ("text", agreement.text)):
+            if stream in ("analogue", "digital"):
+                values = self._values(name, image, text)
+                if stream == "digital":
+                    coded[name] = _numbers(values[0])
+                elif uses[name]:
+                    parts[name] = wire.to_air(values, uses[name])
+        if agreement.text == "caption":
             coded["text"] = self._caption(text)
         elif agreement.text == "class" and share.text:
             bits = torch.tensor([category >> place & 1 for place in reversed(range(CLASS_BITS))], dtype=torch.uint8)
@@ -106,6 +108,12 @@ class GenerationTransmitter(Transmitter):
                 parts[name] = modem.encode(payload[None], wire.scheme(index), uses[name])
         ordered = [heading, *(parts[name].cpu() for name in ("image", "text") if uses[name])]
         return torch.cat(ordered, 1)[0]
+
+    def _values(self, name: str, image: Tensor, text: str) -> Float[Tensor, "1 reals"]:
+        """The features of a stream, of unit mean square."""
+        if name == "image":
+            return self.features(image).float()
+        return self.clip.text_features([text]) * self.agreement.text_reals**0.5
 
     def _caption(self, text: str) -> _Coded:
         tokens, bits = captions.tokens_of(self.clip, text), self.agreement.token_bits

@@ -121,7 +121,7 @@ def to_air(values: Float[Tensor, "rows reals"], uses: int) -> Complex[Tensor, "r
     kept = values[:, : 2 * uses].float()
     kept = kept * kept.square().mean(1, keepdim=True).clamp(min=1e-12).rsqrt()
     symbols = to_symbols(kept)
-    return symbols.repeat(1, uses // symbols.shape[1]) if uses else symbols
+    return symbols.repeat(1, uses // symbols.shape[1])
 
 
 def from_air(

@@ -25,7 +25,7 @@ PAPER = (
 
 def build(
     cbr: float,
-    restorer: Literal["gan", "cyclegan", "palette"] = "palette",
+    restorer: Literal["gan", "cyclegan", "palette"] = "gan",
     colour: bool = False,
     packets: int = 4,
     adaptation: Literal["average_snr", "fixed"] = "average_snr",
@@ -33,7 +33,7 @@ def build(
     code_rate: float | None = None,
     margin_db: float = 0.0,
     preset: Literal["tiny", "base"] = "tiny",
-    weights: str = "none",
+    weights: str = "",
     restorer_weights: str = "",
 ) -> System:
     """A scene as its label map: segmented, sent without loss over the digital link, restored from the classes.

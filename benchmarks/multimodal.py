@@ -1,0 +1,301 @@
+"""What multimodal generation understands, gains by choosing, and keeps of a picture in noise, with 95 % intervals.
+
+python benchmarks/multimodal.py retrieval   recall of captions and pictures by CLIP, and its zero-shot classes
+python benchmarks/multimodal.py selection   fidelity of the chosen of M candidates over the first one, by both features,
+                                            one of them, chance and a genie; one generated set for all
+python benchmarks/multimodal.py low_snr     classes and similarity in noise, against all baselines at equal uses
+python benchmarks/multimodal.py cost        seconds and peak memory of one picture, end to end
+python benchmarks/multimodal.py strip       pictures, all their candidates and scores; the chosen one is framed
+
+Each takes --set multimodal_generation.NAME=VALUE, as in a scenario, and says what it measured on.
+"""
+
+import argparse
+import math
+import resource
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from channels import awgn
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from semcom.images import load, to_bytes
+from semcom.link import Link
+from semcom.metrics import measure, ms_ssim
+from semcom.scenario import variant
+from semcom.system import Sample
+from semcom.systems.multimodal_generation import clip, clip_training, measures
+from semcom.systems.multimodal_generation.classifier import Classifier
+from semcom.systems.multimodal_generation.networks import DEFAULTS
+from semcom.systems.multimodal_generation.selection import oracle, reselected
+from semcom.table import estimate
+from semcom.weights import rebuild
+
+NAME = "multimodal_generation"
+CHOICES = ("both features", "image features", "text features", "by chance", "genie")
+LOW_SNR_METRICS = ("class_accuracy", "clip_image_similarity", "clip_text_similarity", "mobilenet_similarity")
+ROWS = 8  # pictures sent together
+
+
+# --- what is sent, and tables of it ----------------------------------------------------------------------------------
+
+
+def system(options, name=NAME, **arguments):
+    """The system with its arguments from the command line, and with these."""
+    settings = [setting for setting in options.set if setting.startswith(f"{name}.")]
+    found = variant("system", name, settings)
+    return found.entry.load()(cbr=options.cbr, **(dict(found.arguments) | arguments))
+
+
+def deliveries(built, pictures, snr_db):
+    link = Link(built, awgn.build())
+    for first in range(0, len(pictures), ROWS):
+        some = pictures[first : first + ROWS]
+        known = {"captions": [picture.caption for picture in some], "category": [picture.category for picture in some]}
+        sample = Sample(
+            torch.stack([picture.pixels for picture in some]),
+            captions=None if None in known["captions"] else tuple(known["captions"]),
+            categories=None if None in known["category"] else torch.tensor(known["category"]),
+        )
+        seeds = [seed_for("multimodal", picture.name) for picture in some]
+        yield link.deliver(sample, snr_db, seeds), [Rng(seeds).derive("decode")]
+
+
+def mean(numerators, denominators=None):
+    """The mean, or ratio of sums, with its interval, pictures being resampled."""
+    numerators = np.asarray(numerators, float)
+    denominators = np.ones(len(numerators)) if denominators is None else np.asarray(denominators, float)
+    return estimate(numerators, denominators, range(len(numerators)))
+
+
+def table(heads, rows):
+    grid = [heads, *rows]
+    widths = [max(len(str(row[column])) for row in grid) for column in range(len(heads))]
+    for row in grid:
+        first, *others = (str(cell) for cell in row)
+        print(first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)))
+
+
+# --- measures --------------------------------------------------------------------------------------------------------
+
+
+def retrieval(options):
+    seen = clip.load("tiny", options.clip or DEFAULTS["clip"])
+    described, classes = load(options.images, options.count), load(options.classes, options.count)
+    print(f"{seen.name}, {len(described)} pictures of {options.images} with their first caption")
+    for name, share in clip_training.retrieved(seen, described).items():
+        most = int(name.split()[-1])
+        print(f"{name}: {share:.2%} (chance {most / len(described):.2%})")
+    share = clip_training.accuracy(seen, classes)
+    print(f"zero-shot accuracy on {len(classes)} pictures of {options.classes}: {share:.2%}")
+
+
+def selection(options):
+    pictures = load(options.images, options.count, 128)
+    most = max(options.candidates)
+    built = system(options, candidates=most)
+    criterion = built.receiver.criterion
+    by = {
+        "both features": criterion,
+        "image features": replace(criterion, image_weight=1.0),
+        "text features": replace(criterion, image_weight=0.0),
+    }
+    judge = rebuild(options.classifier, NAME, Classifier)[0].requires_grad_(False)
+    fidelity = {
+        "MobileNet similarity": lambda found, sent: functional.cosine_similarity(*map(judge.features, (found, sent))),
+        "MS-SSIM": lambda found, sent: ms_ssim(found, sent.expand_as(found)),
+    }
+    print(f"{len(pictures)} pictures of {options.images}, cbr {options.cbr:g}, {built.weights}")
+    for snr_db in options.snr:
+        found = {}  # (measure, choice, M) -> quality of what is shown, a row a picture
+        for delivery, (rng,) in deliveries(built, pictures, snr_db):
+            reception = delivery.reception
+            quality = {
+                name: torch.stack(
+                    [one(candidates, sent[None]) for candidates, sent in zip(*both(delivery), strict=True)]
+                )
+                for name, one in fidelity.items()
+            }
+            for count in options.candidates:
+                chosen = {name: reselected(reception, one, candidates=count).chosen for name, one in by.items()}
+                chosen["by chance"] = reselected(reception, criterion, "random", count, rng).chosen
+                for name, values in quality.items():
+                    few = reselected(reception, criterion, candidates=count)
+                    chosen["genie"] = oracle(few, values[:, :count]).chosen
+                    for choice, index in chosen.items():
+                        shown = values[torch.arange(len(values)), index]
+                        found.setdefault((name, choice, count), []).extend(shown.tolist())
+        for name in quality:
+            first = np.array(found[name, "both features", min(options.candidates)])
+            print(f"\n{snr_db:g} dB, {name}: {mean(first)} with {min(options.candidates)} candidate; more with")
+            rows = []
+            for count in options.candidates:
+                gains = {choice: np.array(found[name, choice, count]) - first for choice in CHOICES}
+                share = str(mean(gains["both features"], gains["genie"])) if gains["genie"].any() else ""
+                rows.append([f"{count} candidates", *(str(mean(gains[choice])) for choice in CHOICES), share])
+            table(["", *CHOICES, "share of the genie's gain"], rows)
+
+
+def both(delivery):
+    """What was drawn and what was sent, a row a picture."""
+    return delivery.reception.candidates, delivery.sample.images
+
+
+def low_snr(options):
+    pictures = load(options.images, options.count, 128)
+    ours = f"best of {options.candidates}"
+    baselines = {
+        "no selection": lambda: system(options, candidates=1),
+        "caption as bits": lambda: system(options, image_stream="none", text_stream="caption"),
+        "class as bits": lambda: system(options, image_stream="none", text_stream="class"),
+        "nearest known picture": lambda: system(options, generator="retrieval", gallery=options.gallery, candidates=1),
+        "AVIF": lambda: system(options, "digital", codec="avif"),
+        "WebP": lambda: system(options, "digital", codec="webp"),
+        "DeepJSCC": lambda: system(options, "deepjscc"),
+    }
+    found = {}
+    systems = {ours: lambda: system(options, candidates=options.candidates)} | baselines
+    for name, make in systems.items():
+        built = make()
+        for snr_db in options.snr:
+            for delivery, _ in deliveries(built, pictures, snr_db):
+                for metric in options.metrics:
+                    values = measure(metric, delivery)
+                    pair = values if isinstance(values, tuple) else (values, torch.ones_like(values))
+                    columns = found.setdefault((metric, name, snr_db), ([], []))
+                    for column, part in zip(columns, pair, strict=True):
+                        column.extend(part.tolist())
+    print(f"{len(pictures)} pictures of {options.images}, AWGN, cbr {options.cbr:g}, {system(options).weights}")
+    for metric in options.metrics:
+        if not any(sum(found[metric, ours, snr_db][1]) for snr_db in options.snr):
+            print(f"\n{metric}: nothing to measure in {options.images}")
+            continue
+        means = {(name, snr_db): mean(*found[metric, name, snr_db]) for name in systems for snr_db in options.snr}
+        print(f"\n{metric}")
+        heads = ["", *(f"{snr_db:g} dB" for snr_db in options.snr)]
+        table(heads, [[name, *(str(means[name, snr_db]) for snr_db in options.snr)] for name in systems])
+        print("ours less theirs, paired by picture")
+        rows = [
+            [name, *(str(mean(*less(found, metric, ours, name, snr_db))) for snr_db in options.snr)]
+            for name in baselines
+        ]
+        table(heads, rows)
+        for name in ("AVIF", "WebP"):
+            gaps = [(snr_db, means[ours, snr_db].mean - means[name, snr_db].mean) for snr_db in sorted(options.snr)]
+            print(f"{name} passes ours at {crossing(gaps)}")
+
+
+def less(found, metric, ours, theirs, snr_db):
+    (a, weight), (b, _) = found[metric, ours, snr_db], found[metric, theirs, snr_db]
+    return np.subtract(a, b), weight
+
+
+def crossing(gaps):
+    """Where a gap first falls below zero, between the SNRs measured by a straight line."""
+    for (low, above), (high, below) in pairwise(gaps):
+        if above >= 0 > below:
+            return f"{low + (high - low) * above / (above - below):.1f} dB"
+    return "no SNR measured" if gaps[0][1] >= 0 else "every SNR measured" if gaps[-1][1] < 0 else "the lowest SNR"
+
+
+def cost(options):
+    built = system(options, candidates=options.candidates)
+    pictures = load(options.images, 1, 128)
+    before = peak_mib()
+    times = []
+    for _ in range(options.count):
+        start = time.perf_counter()
+        list(deliveries(built, pictures, 10.0))
+        times.append(time.perf_counter() - start)
+    print(
+        f"one picture of 128 x 128, {options.candidates} candidates, end to end, {torch.get_num_threads()} threads: "
+        f"first {times[0]:.2f} s, then {min(times[1:], default=math.nan):.2f} s; peak memory of the process "
+        f"{peak_mib():.0f} MiB, {before:.0f} MiB before the first picture; {built.weights}"
+    )
+
+
+def peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def strip(options):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    pictures = load(options.images, options.count, 128)
+    built = system(options, candidates=options.candidates)
+    across = options.candidates + 1
+    rows = [(snr_db, row) for snr_db in options.snr for row in range(len(pictures))]
+    drawing = Figure(figsize=(1.5 * across, 1.75 * len(rows) + 0.3), layout="tight")
+    FigureCanvasAgg(drawing)
+    panels = iter(drawing.subplots(len(rows), across, squeeze=False))
+    for snr_db in options.snr:
+        for delivery, _ in deliveries(built, pictures, snr_db):
+            reception = delivery.reception
+            for row, sent in enumerate(delivery.sample.images):
+                first, *others = next(panels)
+                shown(first, sent, "sent", None)
+                first.set_ylabel(f"{snr_db:g} dB", fontsize=8)
+                for number, panel in enumerate(others):
+                    chosen = number == int(reception.chosen[row])
+                    shown(panel, reception.candidates[row, number], f"{reception.scores[row, number]:.3f}", chosen)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(options.out, dpi=110)
+    print(options.out)
+
+
+def shown(panel, picture, note, chosen):
+    panel.imshow(to_bytes(picture))
+    panel.set(xticks=[], yticks=[])
+    panel.set_xlabel(f"{note}, kept" if chosen else note, fontsize=8, labelpad=2)
+    panel.spines[:].set(visible=bool(chosen), color="tab:red", linewidth=3)
+
+
+MEASURES = {retrieval: 1000, selection: 100, low_snr: 200, cost: 3, strip: 2}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="MEASURE")
+    for measured, count in MEASURES.items():
+        command = commands.add_parser(measured.__name__)
+        command.set_defaults(measure=measured)
+        command.add_argument("--count", type=int, default=count, help="of pictures, or runs; default %(default)s")
+        if measured is retrieval:
+            command.add_argument("--images", default="natural:test", help="with captions; default %(default)s")
+            command.add_argument("--classes", default="imagenette:val", help="with classes; default %(default)s")
+            command.add_argument("--clip", default="", help="weight file; default the system's")
+            continue
+        command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of a system")
+        command.add_argument("--cbr", type=float, default=1 / 64, help="default 1/64")
+        sources = {selection: "natural:test", low_snr: "imagenette:val"}
+        command.add_argument("--images", default=sources.get(measured, "photos"), help="default %(default)s")
+        if measured is selection:
+            command.add_argument("--candidates", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+            command.add_argument("--classifier", default=measures.CLASSIFIER, help='weight file, or "none"')
+        else:
+            command.add_argument("--candidates", type=int, default=4, help="default %(default)s")
+        if measured is not cost:
+            snr_db = {selection: [0.0, 10.0], low_snr: [-10.0, -5.0, 0.0, 5.0, 10.0], strip: [0.0, 10.0]}[measured]
+            command.add_argument("--snr", type=float, nargs="+", default=snr_db, metavar="DB")
+        if measured is low_snr:
+            command.add_argument("--metrics", nargs="+", default=LOW_SNR_METRICS, help="default %(default)s")
+            command.add_argument("--gallery", default="natural:train + imagenette:train", help="default %(default)s")
+        if measured is strip:
+            command.add_argument("--out", type=Path, default=Path("runs/figures/multimodal_strip.png"))
+    options = parser.parse_args()
+    try:
+        with torch.inference_mode():
+            options.measure(options)
+    except UsageError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,380 @@
+"""Multimodal generation as a system: what its streams carry, and the laws of choosing among candidates."""
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import pytest
+import torch
+
+from channels import awgn, rayleigh
+from channels._errors import UsageError
+from channels._rng import Rng, seed_for
+from semcom import check
+from semcom.images import load
+from semcom.link import Link
+from semcom.system import Sample, uses_for
+from semcom.systems import multimodal_generation
+from semcom.systems.multimodal_generation import captions, networks, quantiser, retrieval, scales, wire
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.clip import tiny as tiny_clip
+from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator
+from semcom.systems.multimodal_generation.selection import (
+    Criterion,
+    image_errors,
+    kept,
+    oracle,
+    reselected,
+    text_errors,
+)
+from semcom.systems.multimodal_generation.words import CLASSES, sentence
+from semcom.weights import seeded
+
+CBR = 1 / 64  # 768 uses of a picture of 128 x 128
+TEXTS = ("two dogs run", "a red boat", "a girl climbs")
+VOCABULARY = 49408
+
+
+@dataclass
+class Still:
+    """In place of a generator: the same pictures for everyone; it keeps what it was told."""
+
+    pictures: torch.Tensor
+    told: list = field(default_factory=list)
+
+    def check_size(self, size):
+        """Every size will do."""
+
+    def generate(self, image_features, image_noise, text_features, text_noise, rng, candidates, steps):
+        self.told.append((image_features, image_noise, text_features, text_noise))
+        return self.pictures[:candidates].expand(len(rng), -1, -1, -1, -1)
+
+
+@pytest.fixture(scope="module")
+def small():
+    """All networks, next to nothing inside, but for the words that CLIP knows."""
+    with seeded(5):
+        clip = tiny_clip(VOCABULARY, dimension=8, width=16, trunk="test_efficientnet")
+        features, space = ImageFeatures(2, 8, 4), Autoencoder(4, 8)
+        generator = Generator(latent=4, channels=2, text=8, widths=(32, 32))
+    for network in (clip, features, space, generator):
+        network.eval().requires_grad_(False)
+    return networks.Networks(clip, features, TinyGenerator(space, features, generator))
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return torch.stack([picture.pixels for picture in load("photos", 4, 128)])
+
+
+def around(small, draws=None, criterion=None, **arguments):
+    arguments = {"cbr": CBR, "candidates": 2, "steps": 2} | arguments
+    used = small if draws is None else replace(small, draws=draws)
+    return multimodal_generation.system_around(used, criterion or Criterion(), **arguments)
+
+
+def deliver(system, images, snr_db=10.0, users=1, channel=None, categories=None):
+    sample = Sample(images, captions=TEXTS[: len(images)], categories=categories)
+    return Link(system, channel or awgn.build()).deliver(sample, snr_db, list(range(len(images))), users)
+
+
+# --- streams -------------------------------------------------------------------------------------------------------
+
+
+def unit(rows, reals):
+    values = Rng([seed_for("unit", row) for row in range(rows)]).normal(reals)
+    return values * values.square().mean(1, keepdim=True).rsqrt()
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_repeats_are_combined_to_as_much_less_noise(times):
+    values = unit(1, 20_000)
+    sent = wire.to_air(values, 10_000 * times)
+    assert sent.abs().square().mean().item() == pytest.approx(1, abs=1e-4)
+    variance = (torch.arange(10_000 * times) % 3 + 1) * 0.2
+    noise = Rng([9]).complex_normal(10_000 * times) * variance.sqrt()
+    found, left = wire.from_air(sent + noise, variance[None], 20_000)
+    weights = (1 / variance).view(times, 10_000).sum(0).repeat_interleave(2)
+    torch.testing.assert_close(left[0], 1 / weights)
+    normal = (found - values) / left.sqrt()
+    assert normal.var().item() == pytest.approx(1, abs=5 * (2 / 20_000) ** 0.5)
+
+
+def test_a_small_grant_carries_the_first_numbers():
+    values = unit(2, 40)
+    sent = wire.to_air(values, 6)
+    torch.testing.assert_close(sent.abs().square().mean(1), torch.ones(2))
+    found, noise = wire.from_air(sent, torch.full((2, 6), 0.1), 40)
+    torch.testing.assert_close(torch.nn.functional.cosine_similarity(found[:, :12], values[:, :12]), torch.ones(2))
+    assert noise.isinf().sum(1).tolist() == [28, 28]
+    assert not found[:, 12:].any()
+
+
+@pytest.mark.parametrize(
+    ("bits", "least", "most"), [(1, 0.3633, 0.3635), (2, 0.1174, 0.1188), (3, 0.03454, 0.03744), (4, 0.0095, 0.01154)]
+)
+def test_the_quantiser_lies_between_those_of_max(bits, least, most):
+    """His of unequal cells, and of equal ones that stand for their middles (1960); and the noise is what it says."""
+    assert least < quantiser.quantiser(bits).distortion < most
+    values = Rng([2]).normal(50_000)[0]
+    found, noise = quantiser.from_bits(quantiser.to_bits(values, bits * 50_000 + 7)[None], 50_000)
+    assert (found[0] * values).mean().item() == pytest.approx(1, abs=0.03)
+    assert (found[0] - values).square().mean().item() == pytest.approx(noise[0, 0].item(), rel=0.05)
+
+
+def test_less_than_a_bit_a_number_tells_the_first_signs():
+    found, noise = quantiser.from_bits(quantiser.to_bits(torch.tensor([1.0, -1.0, 1.0]), 2)[None], 3)
+    assert (found.sign().tolist(), noise.isinf().tolist()) == ([[1, -1, 0]], [[False, False, True]])
+
+
+def test_tokens_tell_the_whole_sentence(small):
+    bits = captions.token_bits(small.clip)
+    assert bits == 16
+    tokens = captions.tokens_of(small.clip, TEXTS[0])
+    payload = captions.to_bits(tokens, bits, 160)
+    torch.testing.assert_close(
+        captions.features_of(small.clip, payload[None], bits), small.clip.text_features([TEXTS[0]])
+    )
+    cut = captions.to_bits(tokens, bits, 32).view(2, 16)
+    assert cut.tolist() == captions.to_bits(tokens[[0, -1]], bits, 32).view(2, 16).tolist()
+
+
+@pytest.mark.parametrize("size", [(128, 128), (40, 56)])
+@pytest.mark.parametrize("text", ["analogue", "digital", "caption", "class", "none"])
+@pytest.mark.parametrize("image", ["analogue", "digital", "none"])
+def test_shares_never_exceed_the_grant(image, text, size):
+    if image == text == "none":
+        with pytest.raises(UsageError, match="nothing to send"):
+            wire.Wire(CBR, image, text, 512, 256, 12)
+        return
+    for cbr in (1 / 1000, 1 / 256, 1 / 64, 1 / 12):
+        agreement = wire.Wire(cbr, image, text, 512, 256, 12)
+        share = agreement.share(size)
+        assert min(share.header, share.image, share.text) >= 0
+        assert share.total <= uses_for(cbr, size)
+        assert (share.image > 0) <= (image != "none")
+        assert (share.text > 0) <= (text != "none")
+    assert share.total > 0.7 * uses_for(cbr, size)
+    assert (share.header > 0) == bool({image, text} & {"digital", "caption"})
+
+
+@pytest.mark.parametrize("streams", [("analogue", "analogue"), ("digital", "caption"), ("analogue", "digital")])
+def test_a_clear_channel_brings_the_features_themselves(small, photos, streams):
+    draws = Still(photos)
+    system = around(small, draws, image_stream=streams[0], text_stream=streams[1])
+    delivery = deliver(system, photos[:2], snr_db=40.0)
+    image, image_noise, text, text_noise = draws.told[0]
+    wanted = {"image": small.features(photos[:2]), "text": 8**0.5 * small.clip.text_features(TEXTS[:2])}
+    for found, noise, right in ((image, image_noise, wanted["image"]), (text, text_noise, wanted["text"])):
+        least = 2 * noise + 1e-4  # what is said of the noise is what there is
+        assert ((found - right).square().mean(1) < least.mean(1) + 0.02).all()
+        assert (noise < 0.02).all()
+    share = system.transmitter.agreement.share((128, 128))
+    assert delivery.uses.tolist() == [share.total] * 2
+    coded = sum(stream != "analogue" for stream in streams)
+    blocks = delivery.reception.blocks
+    assert (blocks is None and not coded) or blocks.tolist() == [coded] * 2
+
+
+def test_the_class_arrives_where_nothing_else_does(small, photos):
+    draws = Still(photos)
+    system = around(small, draws, image_stream="none", text_stream="class")
+    delivery = deliver(system, photos[:2], snr_db=-10.0, categories=torch.tensor([3, 9]))
+    _, image_noise, text, text_noise = draws.told[0]
+    assert image_noise.isinf().all()
+    assert not text_noise.any()
+    names = small.clip.text_features([sentence(CLASSES[3]), sentence(CLASSES[9])])
+    torch.testing.assert_close(text, names * 8**0.5)
+    assert not delivery.reception.outage.any()
+    with pytest.raises(UsageError, match="0 to 15, not 40"):
+        deliver(system, photos[:1], categories=torch.tensor([40]))
+
+
+def test_what_is_lost_is_known_to_be(small, photos):
+    draws = Still(photos)
+    delivery = deliver(around(small, draws, image_stream="digital", text_stream="caption"), photos[:2], snr_db=-30.0)
+    for values, noise in (draws.told[0][:2], draws.told[0][2:]):
+        assert noise.isinf().all()
+        assert not values.any()
+    assert delivery.reception.outage.all()
+    assert delivery.reception.block_errors.tolist() == delivery.reception.blocks.tolist() == [2, 2]
+
+
+def test_a_picture_without_a_caption_is_told_in_words(small, photos):
+    system = around(small)
+    sample = Sample(photos[:1])
+    said = system.transmitter.encode(sample, torch.tensor([5.0]), Rng([1])).truth["description"]
+    assert said == small.clip.best_words(photos[:1])
+    words = around(small, description="words").transmitter
+    assert words.encode(replace(sample, captions=TEXTS[:1]), torch.tensor([5.0]), Rng([1])).truth["description"] == said
+
+
+@pytest.mark.parametrize("law", ["batch", "air", "power", "spends"])
+def test_coded_streams_keep_the_laws(small, law):
+    laws = {found.__name__: found for found in check.SYSTEM_LAWS}
+    named = {
+        "batch": "system_draws_ignore_the_batch",
+        "air": "the_receiver_needs_only_the_air",
+        "power": "power_is_as_the_rule_says",
+        "spends": "it_sends_what_it_is_granted",
+    }
+    build = partial(around, small, image_stream="digital", text_stream="caption")
+    assert laws[named[law]](check.Trial(lambda cbr: build(cbr=cbr), 64, 1 / 16)) is None
+
+
+# --- candidates ----------------------------------------------------------------------------------------------------
+
+
+def test_more_candidates_never_score_worse_and_one_is_no_choice(small, photos):
+    four = deliver(around(small, candidates=4), photos[:2], snr_db=0.0).reception
+    assert four.scores.shape == (2, 4)
+    assert (four.chosen == four.scores.argmin(1)).all()
+    torch.testing.assert_close(four.images, four.candidates[torch.arange(2), four.chosen])
+    best = torch.stack([reselected(four, Criterion(), candidates=count).scores.amin(1) for count in (1, 2, 3, 4)])
+    assert (best.diff(dim=0) <= 0).all()
+    assert (best[-1] <= four.scores.mean(1)).all()
+    two = deliver(around(small, candidates=2), photos[:2], snr_db=0.0).reception
+    torch.testing.assert_close(two.scores, four.scores[:, :2], atol=1e-4, rtol=1e-4)
+    again = reselected(four, Criterion(), candidates=2)
+    torch.testing.assert_close(two.images, again.images, atol=1e-5, rtol=0)
+    one = reselected(four, Criterion(), candidates=1)
+    for unchosen in (one, reselected(four, Criterion(), "first")):
+        assert torch.equal(unchosen.images, four.candidates[:, 0])
+    best_of_quality = oracle(four, torch.tensor([[0.0, 0, 1, 0], [1, 0, 0, 0]]))
+    assert best_of_quality.chosen.tolist() == [2, 0]
+    assert torch.equal(best_of_quality.images[0], four.candidates[0, 2])
+
+
+def test_a_random_choice_is_the_receivers_own(small, photos):
+    rows = [seed_for("choice", row) for row in range(4000)]
+    counts = torch.bincount(kept(torch.zeros(4000, 4), "random", Rng(rows)), minlength=4)
+    assert ((counts - 1000).abs() < 5 * (4000 * 0.25 * 0.75) ** 0.5).all()
+    draws = Still(photos)
+    chosen = deliver(around(small, draws, keep="random", candidates=4), photos[:2]).reception
+    again = reselected(chosen, Criterion(), "random", rng=Rng([0, 1]).derive("decode"))
+    assert torch.equal(chosen.chosen, again.chosen)
+
+
+def test_the_choice_becomes_the_noiseless_one():
+    """Of eight candidates around the truth, chosen by features that come in with ever less noise."""
+    truth = unit(300, 64)
+    candidates = truth[:, None] + 0.5 * Rng([seed_for("around", row) for row in range(300)]).normal(8, 64)
+    noise = Rng([seed_for("noise", row) for row in range(300)]).normal(64)
+
+    def chosen(error, variance):
+        level = torch.full((64,), variance)
+        heard = truth + variance**0.5 * noise
+        return torch.stack([error(*row, level) for row in zip(candidates, heard, strict=True)]).argmin(1)
+
+    for error in (image_errors, text_errors):
+        right = [(chosen(error, 10 ** (-snr / 10)) == chosen(error, 0.0)).float().mean() for snr in (-10, 5, 20, 60)]
+        assert right == sorted(right)
+        assert right[0] < 0.5
+        assert right[-1] > 0.98  # some candidates are as good as equal
+
+
+def test_lost_features_have_no_say():
+    found, lost = unit(5, 16), torch.full((16,), torch.inf)
+    assert not image_errors(found, torch.zeros(16), lost).any()
+    assert text_errors(found, torch.zeros(16), lost).tolist() == [1] * 5
+    half = torch.where(torch.arange(16) < 8, 0.1, torch.inf)
+    heard = torch.where(torch.arange(16) < 8, found[2], 0)
+    assert int(image_errors(found, heard, half).argmin()) == 2
+
+
+def test_each_weight_asks_its_own_network(small, photos):
+    reception = deliver(around(small, Still(photos), candidates=4), photos[:2], snr_db=20.0).reception
+    image, text = (reselected(reception, Criterion(weight, 0.1, 0.1)) for weight in (1.0, 0.0))
+    torch.testing.assert_close(image.scores, 10 * reception.image_errors)
+    torch.testing.assert_close(text.scores, 10 * reception.text_errors)
+    assert image.chosen.tolist() == [0, 1]  # what was sent is among the candidates
+
+
+@pytest.mark.parametrize("channel", [awgn.build(), rayleigh.build()], ids=["awgn", "rayleigh"])
+def test_users_do_not_disturb_each_other(small, photos, channel):
+    together = deliver(around(small), photos[:3], users=3, channel=channel)
+    alone = deliver(around(small), photos[:1], channel=channel)
+    assert together.medium_uses.tolist() == [3 * int(alone.uses[0])] * 3
+    torch.testing.assert_close(together.reception.images[:1], alone.reception.images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together.reception.scores[:1], alone.reception.scores, atol=1e-4, rtol=1e-4)
+
+
+def test_pictures_of_other_sizes_come_back_in_theirs(small, photos):
+    delivery = deliver(around(small), photos[:1, :, :72, :101])
+    assert delivery.reception.images.shape == (1, 3, 72, 101)
+    assert delivery.reception.candidates.shape == (1, 2, 3, 72, 101)
+
+
+# --- baselines, presets and wrong inputs -----------------------------------------------------------------------------
+
+
+def test_retrieval_finds_the_picture_that_was_sent(small, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path))
+    for _ in range(2):  # computed, then read
+        known = retrieval.gallery("photos", small.clip, small.features, "none", Criterion(1.0), 3)
+        delivery = deliver(around(small, known, Criterion(1.0)), photos[1:3], snr_db=20.0)
+        torch.testing.assert_close(delivery.reception.images, photos[1:3])
+        assert not delivery.reception.chosen.any()  # the nearest comes first
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+    with pytest.raises(UsageError, match="fewer than 9 candidates"):
+        deliver(around(small, known, candidates=9), photos[:1])
+    with pytest.raises(UsageError, match="no image source 'nowhere'"):
+        retrieval.gallery("photos + nowhere:train", small.clip, small.features, "none", Criterion())
+    with pytest.raises(UsageError, match="gallery_count cannot be 99"):
+        retrieval.gallery("photos", small.clip, small.features, "none", Criterion(), 99)
+
+
+def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
+    from semcom.systems.multimodal_generation import pretrained
+
+    space = small.draws.autoencoder
+    monkeypatch.setattr("semcom.weights.rebuild", lambda name, system, make: (space, name))
+    monkeypatch.setattr(pretrained, "load_stable_diffusion", pretrained.StableDiffusion)
+    made, ids = networks.drawing("base", small.clip, small.features, "space", "")
+    assert (made.pipeline, ids) == (pretrained.TURBO, ["space", pretrained.TURBO])
+    assert made.directions.shape == (len(made.words), 8)
+    assert made.coarse(torch.zeros(1, 128), torch.full((1, 128), torch.inf)).shape == (1, 3, 128, 128)
+    with pytest.raises(UsageError, match="8 channels of a latent"):
+        networks.drawing("base", small.clip, ImageFeatures(2, 8, 8), "space", "")
+
+
+def test_scales_are_spreads_over_the_candidates(small, photos):
+    pictures = load("photos", 2, 128)
+    found = scales.spreads(around(small, Still(photos), candidates=4), pictures, [10.0])
+    assert 0 < found.image < 2
+    assert 0 < found.text < 1
+    with pytest.raises(UsageError, match="take two or more"):
+        scales.spreads(around(small, Still(photos), candidates=1), pictures, [10.0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"candidates": 0}, "1 or more"),
+        ({"steps": 0}, "1 or more"),
+        ({"cbr": -1.0}, "cbr must be"),
+    ],
+)
+def test_wrong_arguments_are_named_in_a_line(small, wrong, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        around(small, **wrong)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_scores_and_choices_are_named(small, photos):
+    with pytest.raises(UsageError, match="image_weight must be 0 to 1"):
+        Criterion(1.5)
+    with pytest.raises(UsageError, match="above 0"):
+        Criterion(0.5, 0.0)
+    reception = deliver(around(small, Still(photos)), photos[:1]).reception
+    with pytest.raises(UsageError, match="2 candidates were made, 3"):
+        reselected(reception, Criterion(), candidates=3)
+    with pytest.raises(UsageError, match="needs rng"):
+        reselected(reception, Criterion(), "random")
+    with pytest.raises(UsageError, match="has candidates to choose from"):
+        reselected(replace(reception, candidates=None), Criterion())
+
+
+def test_build_refuses_before_it_loads_networks():
+    with pytest.raises(UsageError, match="image_weight"):
+        multimodal_generation.build(cbr=CBR, image_weight=2.0)
