@@ -19,7 +19,7 @@ from semcom.codecs import file_frames, image_file
 from semcom.images import Picture, to_bytes
 from semcom.metrics import METRICS, measure
 from semcom.repeats import Repeats
-from semcom.scenario import Point, Scenario, Variant, load_scenario, scenario_from, variant
+from semcom.scenario import Point, Scenario, Variant, load_scenario, scenario_from
 
 if TYPE_CHECKING:
     import pyarrow
