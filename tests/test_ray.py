@@ -218,14 +218,15 @@ def test_wrong_options_are_refused(capsys, scenario_data, write_scenario, tmp_pa
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        (f"127.0.0.1:{free_port()}", "nothing answers at the Ray address 127.0.0.1:"),
-        (f"ray://127.0.0.1:{free_port()}", "nothing answers at the Ray address ray://127.0.0.1:"),
+        ("127.0.0.1:FREE", "nothing answers at the Ray address 127.0.0.1:"),
+        ("ray://127.0.0.1:FREE", "nothing answers at the Ray address ray://127.0.0.1:"),
         ("127.0.0.1:port", "nothing answers at the Ray address 127.0.0.1:port"),
         ("nowhere", "no Ray cluster at nowhere: Invalid address format"),
     ],
 )
 def test_an_address_without_a_cluster_is_refused(capsys, scenario_data, write_scenario, tmp_path, address, words):
     pytest.importorskip("ray")
+    address = address.replace("FREE", str(free_port()))
     path, out = str(write_scenario(scenario_data)), str(tmp_path / "out")
     begun = time.monotonic()
     assert words in refused(capsys, path, "--out", out, "--engine", "ray", "--address", address)
