@@ -36,7 +36,7 @@ from semcom.metrics import psnr
 from semcom.muon import Muon, is_inner_matrix
 from semcom.provenance import provenance_of
 from semcom.system import Sample, System
-from semcom.train_settings import Settings, from_arguments
+from semcom.train_settings import Settings, from_arguments, given_settings
 
 Send = Callable[[Complex[Tensor, "rows uses"], Float[Tensor, " rows"]], Received]
 Losses = Callable[[Sample, Float[Tensor, " rows"], Send, Rng], Mapping[str, Tensor]]
@@ -93,7 +93,13 @@ class Task:
 def command(options: argparse.Namespace) -> weights.Weights:
     """What `semcom train` does; options are those of `train_settings.add_arguments`."""
     folder = options.folder or Path("runs", "train", options.system)
+    if options.resume or options.export:
+        _refuse_other_settings(options, _settings(_read_checkpoint(folder)))
     if options.export:
+        if options.export.suffix != ".safetensors" or options.export.is_dir():
+            raise UsageError(
+                f"weights are written as name.safetensors, with their card beside them, not {options.export}"
+            )
         return export(folder, options.export)
     _check_minutes(options.minutes, options.steps)
     if options.resume:
@@ -110,7 +116,7 @@ def run(settings: Settings, folder: Path, minutes: float | None = None) -> weigh
         UsageError: a folder that holds a run, unknown names, neither steps nor minutes, a loss that is not finite.
     """
     if (folder / "checkpoint.pt").exists():
-        raise UsageError(f"{folder} holds a run; resume it, or choose another folder")
+        raise UsageError(f"{folder} holds a run; go on with --resume, or choose another --folder")
     if settings.precision == "auto":
         settings = replace(settings, precision=_fast_precision())
     if tuple(settings.data) == ("photos",):
@@ -139,6 +145,13 @@ def export(folder: Path, path: Path) -> weights.Weights:
     return trained.export(path)
 
 
+def _refuse_other_settings(options: argparse.Namespace, settings: Settings) -> None:
+    if options.system != settings.system:
+        raise UsageError(f"the folder holds a run of {settings.system}, not of {options.system}; name its --folder")
+    for name in given_settings(options):
+        raise UsageError(f"a run goes on with its own settings; leave out {name}")
+
+
 def _check_minutes(minutes: float | None, steps: int | None) -> None:
     if minutes is None:
         return
@@ -158,12 +171,13 @@ def _settings(state: Mapping[str, Any]) -> Settings:
 def _continue(trained: Run, minutes: float | None) -> weights.Weights:
     settings, folder = trained.settings, trained.folder
     if settings.steps is None and minutes is None:
-        raise UsageError("say how long to train: a number of steps or minutes")
+        raise UsageError("say how long to train: --steps or --minutes")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another --folder") from None
     crops = Crops(settings.data, settings.rows, settings.crop, settings.zoom, settings.seed, settings.width)
+    trained.prepare_validation()  # what is wrong with it must show now, not when all is trained
     first, began = trained.step, time.monotonic()
     saved = validated = began
     with tqdm(total=settings.steps, initial=first, unit="step", mininterval=2) as bar:
@@ -286,11 +300,16 @@ class Run:
             network.load_state_dict(current)
             network.train()
 
+    def prepare_validation(self) -> list[images.Picture]:
+        """The validation pictures, with a system built to send them."""
+        if self.task.system is not None:
+            self.task.system()
+        return images.load(self.settings.validation, self.settings.validation_count)
+
     def validate(self) -> dict[str, float]:
         """Measure the averaged network on the validation pictures; a line in log.jsonl, and validation.png."""
-        settings = self.settings
         measured: dict[str, float] = {}
-        pictures = images.load(settings.validation, settings.validation_count)
+        pictures = self.prepare_validation()
         with self.averaged(), torch.inference_mode():
             if self.task.system is not None:
                 measured |= self._psnr(self.task.system(), pictures)
@@ -355,7 +374,13 @@ def _task(settings: Settings) -> Task:
     arguments = inspect.signature(training).parameters
     for unknown in settings.build.keys() - arguments.keys():
         raise UsageError(f"training {settings.system} takes no {unknown!r}; {discover.nearest(unknown, arguments)}")
-    return training(**settings.build)
+    given = {}
+    for key, value in settings.build.items():
+        kind = type(arguments[key].default)
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
+            raise UsageError(f"training {settings.system} wants {key}: {kind.__name__}, not {value!r}")
+        given[key] = kind(value)
+    return training(**given)
 
 
 def _optimisers(phase: Phase, rate: float) -> list[torch.optim.Optimizer]:
@@ -384,7 +409,7 @@ def _fast_precision() -> str:
 def _read_checkpoint(folder: Path) -> dict[str, Any]:
     path = folder / "checkpoint.pt"
     if not path.is_file():
-        raise UsageError(f"no checkpoint in {folder}: nothing to go on from")
+        raise UsageError(f"no checkpoint in {folder}: leave out --resume to begin, or name the run's --folder")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged pickles raise anything

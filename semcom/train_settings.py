@@ -56,7 +56,7 @@ class Settings:
             raise UsageError(f"the SNR range must go from low to high, not from {low} to {high}")
         if not self.channels or not self.data:
             raise UsageError("training needs at least one channel and one source of pictures")
-        if "kodak" in self.data:
+        if any(source.partition(":")[0] == "kodak" for source in self.data):
             raise UsageError("Kodak is what systems are compared on; train on something else")
         if self.precision not in ("auto", "bfloat16", "float32"):
             raise UsageError(f"precision must be auto, bfloat16 or float32, not {self.precision!r}")
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channel", action="append", metavar="NAME[:KEY=VALUE,...]", help="repeat for several; default awgn"
     )
-    parser.add_argument("--snr", metavar="LOW..HIGH", help="range in dB; default 0..20")
+    parser.add_argument("--snr", metavar="LOW..HIGH", help="range in dB, as in --snr=-2..20; default 0..20")
     parser.add_argument("--data", action="append", metavar="SOURCE", help="repeat for several; default photos")
     parser.add_argument("--validation", metavar="SOURCE", help="default photos")
     parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"])
@@ -103,6 +103,13 @@ def from_arguments(options: argparse.Namespace) -> Settings:
     given["data"] = options.data and tuple(options.data)
     given["snr_db"] = options.snr and _range(options.snr)
     return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def given_settings(options: argparse.Namespace) -> list[str]:
+    """The options of a command line that say what a run is, but for its length."""
+    kept = {"system", "folder", "resume", "export", "minutes", "steps"}
+    own = {item.name for item in fields(Settings)} | {"set", "channel", "snr"}
+    return [_option(name) for name in vars(options) if name in own - kept and getattr(options, name)]
 
 
 def command_line(settings: Settings) -> str:

@@ -202,7 +202,7 @@ def test_the_average_follows_the_network_and_export_writes_it(tmp_path, monkeypa
 def test_minutes_become_a_number_of_steps(tmp_path, monkeypatch, pictures):
     settings = toy(monkeypatch, lambda: one_phase(lambda *_: {"zero": torch.zeros((), requires_grad=True)}))
     settings = replace(settings, steps=None, data=(pictures,), validation=pictures)
-    with pytest.raises(UsageError, match="steps or minutes"):
+    with pytest.raises(UsageError, match="--steps or --minutes"):
         train.run(settings, tmp_path / "endless")
     train.run(settings, tmp_path / "run", minutes=1e-4)
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
@@ -217,7 +217,7 @@ def test_minutes_become_a_number_of_steps(tmp_path, monkeypatch, pictures):
         (["--minutes", "nan"], "minutes must be above 0"),
         (["--minutes", "inf"], "at most"),
         (["--minutes", "1", "--steps", "9"], "not both"),
-        ([], "steps or minutes"),
+        ([], "--steps or --minutes"),
         (["--steps", "1", "--folder", f"{__file__}/run"], "cannot make the folder"),
     ],
 )
@@ -226,6 +226,46 @@ def test_lengths_and_folders_that_cannot_be_are_refused(options, match):
     add_arguments(parser)
     with pytest.raises(UsageError, match=match):
         train.command(parser.parse_args(["deepjscc", *options]))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (["--validation", "nosuch"], "no image source 'nosuch'"),
+        (["--validation-count", "99"], "fewer than the 99 asked for"),
+        (["--set", "cbr=2"], "cbr"),
+        (["--set", "cbr=abc"], "wants cbr: float, not 'abc'"),
+        (["--crop", "30"], "multiples of 8 pixels, not 30 and 30"),
+        (["--width", "20"], "multiples of 8 pixels, not 32 and 20"),
+        (["--data", "kodak:"], "train on something else"),
+    ],
+)
+def test_what_would_fail_at_the_end_is_refused_before_anything_is_trained(tmp_path, options, match):
+    with pytest.raises(UsageError, match=match):
+        command("deepjscc", "--steps", "1", "--rows", "1", "--crop", "32", "--folder", f"{tmp_path}/run", *options)
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_a_run_goes_on_as_what_it_is(tmp_path, pictures):
+    train.Run(replace(DEEPJSCC, data=(pictures,), validation=pictures), tmp_path).save()
+    for more, match in (
+        (["--snr", "5..6"], "leave out --snr"),
+        (["--data", "photos", "--rows", "9"], "leave out --data"),
+        (["--set", "cbr=0.1"], "leave out --set"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            command("deepjscc", "--resume", "--folder", str(tmp_path), *more)
+    with pytest.raises(UsageError, match="a run of deepjscc, not of carrier_image"):
+        command("carrier_image", "--resume", "--folder", str(tmp_path))
+    for name in ("card.md", "weights"):
+        with pytest.raises(UsageError, match=r"written as name\.safetensors"):
+            command("deepjscc", "--export", str(tmp_path / name), "--folder", str(tmp_path))
+
+
+def command(*words):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return train.command(parser.parse_args(words))
 
 
 def test_a_run_made_longer_before_its_decay_is_the_longer_run():

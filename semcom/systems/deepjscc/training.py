@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from channels._base import noise_variance
+from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.system import Sample, uses_for
 from semcom.systems.deepjscc.networks import STRIDE, condition
@@ -43,6 +44,8 @@ def _through(
 ) -> Float[Tensor, "crops 3 h w"]:
     """Send crops, `tiles` of them to a row and at the SNR of its first."""
     height, width = images.shape[-2:]
+    if height % STRIDE or width % STRIDE:
+        raise UsageError(f"crop and width must be multiples of {STRIDE} pixels, not {height} and {width}")
     shape = (network.latent, height // STRIDE, width // STRIDE * tiles)
     uses = uses_for(rate, (height, width * tiles))
     kept = 2 * uses / (shape[1] * shape[2])
