@@ -198,7 +198,7 @@ def _demo() -> Path:
     return found
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> int:
     """Train a system through the air, or go on with a training run."""
     import logging
 
@@ -211,7 +211,12 @@ def _train(options: argparse.Namespace) -> None:
     from semcom import train
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train.command(options)
+    try:
+        path = train.command(options)
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same folder with --resume goes on from there", 130)
+    print(f"weights and their card: {_relative(path)}")
+    return 0
 
 
 # --- pieces --------------------------------------------------------------------------------------------------------

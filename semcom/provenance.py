@@ -18,8 +18,13 @@ _TERMS = {
 }
 
 
-def provenance_of(settings: Settings, measured: str) -> dict[str, str]:
+def provenance_of(settings: Settings, measured: str, start: str = "") -> dict[str, str]:
     """Command, commit, data, the data's terms and what was measured, in words.
+
+    Args:
+        settings: of the run.
+        measured: on what, and how it came out.
+        start: name and hash of the weights that the run started from; empty for fresh ones.
 
     >>> provenance_of(Settings("deepjscc", data=["camvid:train"]), "nothing")["terms"]
     'CamVid: CC BY-NC 4.0.'
@@ -27,6 +32,7 @@ def provenance_of(settings: Settings, measured: str) -> dict[str, str]:
     sources = dict.fromkeys(source.partition(":")[0] for source in settings.data)
     return {
         "command": command_line(settings),
+        **({"started from": start} if start else {}),
         "settings": json.dumps(asdict(settings)),
         "commit": commit(),
         "data": ", ".join(settings.data),

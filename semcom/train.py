@@ -8,21 +8,20 @@ noise and dropout are drawn from seeds named after the step, so a run killed and
 from __future__ import annotations
 
 import argparse
-import importlib
-import inspect
 import json
 import logging
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -30,6 +29,7 @@ from channels._base import Channel, Received
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom import discover, images, weights
+from semcom._scenario_file import check_argument
 from semcom.crops import Crops
 from semcom.link import Link
 from semcom.metrics import psnr
@@ -37,9 +37,7 @@ from semcom.muon import Muon, is_inner_matrix
 from semcom.provenance import provenance_of
 from semcom.system import Sample, System
 from semcom.train_settings import Settings, from_arguments, given_settings
-
-Send = Callable[[Complex[Tensor, "rows uses"], Float[Tensor, " rows"]], Received]
-Losses = Callable[[Sample, Float[Tensor, " rows"], Send, Rng], Mapping[str, Tensor]]
+from semcom.training_task import Phase, find_task
 
 _log = logging.getLogger(__name__)
 _WARM_UP = 200  # steps; does not depend on the length of the run
@@ -51,47 +49,12 @@ _CHECKPOINT_S, _VALIDATION_S = 120, 600
 _VALIDATION_SNR_DB = (1.0, 7.0, 13.0)
 
 
-@dataclass(frozen=True)
-class Phase:
-    """One optimiser's turn in a step.
+def command(options: argparse.Namespace) -> Path:
+    """What `semcom train` does; return the file that it wrote.
 
     Args:
-        name: for messages.
-        module: what it moves.
-        losses: (sample, snr_db [rows], send, rng) -> named losses, whose sum it lowers. `send` is the differentiable
-            air: symbols [rows, uses] of mean energy 1 and an SNR a row to what is received. `rng` has a stream a row.
-        muon: move large matrices and convolutions with Muon; everything else moves with AdamW.
+        options: those of `train_settings.add_arguments`.
     """
-
-    name: str
-    module: nn.Module
-    losses: Losses
-    muon: bool = False
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a system hands to the loop.
-
-    Args:
-        network: what is averaged, validated and exported.
-        phases: taken in order at every step: one for most systems, two for a GAN.
-        system: the system around `network`, whose PSNR is validated; None for a network that sends nothing.
-        configuration: arguments that rebuild `network`.
-        helpers: what learns beside it and is not exported, such as a discriminator.
-        measure: validation pictures to named numbers, for what PSNR does not tell.
-    """
-
-    network: nn.Module
-    phases: tuple[Phase, ...]
-    system: Callable[[], System] | None
-    configuration: Mapping[str, Any]
-    helpers: nn.Module = field(default_factory=nn.Module)
-    measure: Callable[[Sequence[images.Picture]], Mapping[str, float]] | None = None
-
-
-def command(options: argparse.Namespace) -> weights.Weights:
-    """What `semcom train` does; options are those of `train_settings.add_arguments`."""
     folder = options.folder or Path("runs", "train", options.system)
     if options.resume or options.export:
         _refuse_other_settings(options, _settings(_read_checkpoint(folder)))
@@ -100,11 +63,15 @@ def command(options: argparse.Namespace) -> weights.Weights:
             raise UsageError(
                 f"weights are written as name.safetensors, with their card beside them, not {options.export}"
             )
-        return export(folder, options.export)
+        _make(options.export.parent)
+        export(folder, options.export)
+        return options.export
     _check_minutes(options.minutes, options.steps)
     if options.resume:
-        return resume(folder, options.steps, options.minutes)
-    return run(from_arguments(options), folder, options.minutes)
+        resume(folder, options.steps, options.minutes)
+    else:
+        run(from_arguments(options), folder, options.minutes)
+    return folder / f"{options.system}.safetensors"
 
 
 def run(settings: Settings, folder: Path, minutes: float | None = None) -> weights.Weights:
@@ -172,24 +139,25 @@ def _continue(trained: Run, minutes: float | None) -> weights.Weights:
     settings, folder = trained.settings, trained.folder
     if settings.steps is None and minutes is None:
         raise UsageError("say how long to train: --steps or --minutes")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another --folder") from None
+    _make(folder)
     crops = Crops(settings.data, settings.rows, settings.crop, settings.zoom, settings.seed, settings.width)
-    trained.prepare_validation()  # what is wrong with it must show now, not when all is trained
+    trained.check_validation()  # now, not when all is trained
     first, began = trained.step, time.monotonic()
     saved = validated = began
-    with tqdm(total=settings.steps, initial=first, unit="step", mininterval=2) as bar:
+    progress = tqdm(total=settings.steps, initial=first, unit="step", mininterval=2)
+    with _interrupt_between_steps() as interrupted, progress as bar:
         while trained.settings.steps is None or trained.step < trained.settings.steps:
             bar.set_postfix(trained.advance(crops.sample(trained.step)), refresh=False)
             bar.update()
+            if interrupted():
+                trained.save()
+                raise KeyboardInterrupt
             now = time.monotonic()
             if trained.settings.steps is None and trained.step - first == _CALIBRATION:
                 fit = int((minutes or 0) * 60 / (now - began) * _CALIBRATION)
                 bar.total = first + max(fit, _CALIBRATION)
                 trained.settings = replace(settings, steps=bar.total)
-            if now - saved > _CHECKPOINT_S:
+            if now - saved > min(_CHECKPOINT_S, 10 + (now - began) / 4):  # soon at first, then rarely
                 trained.save()
                 saved = now
             if now - validated > _VALIDATION_S:
@@ -199,15 +167,39 @@ def _continue(trained: Run, minutes: float | None) -> weights.Weights:
     return trained.export(trained.folder / f"{settings.system}.safetensors")
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}; choose another") from None
+
+
+@contextmanager
+def _interrupt_between_steps() -> Iterator[Callable[[], bool]]:
+    """Tell of Ctrl-C instead of breaking a step in two, so that nothing trained is lost."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield lambda: False
+        return
+    caught: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield lambda: bool(caught)
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 class Run:
     """A run between two steps: everything that a checkpoint holds."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings, self.folder, self.step = settings, folder, 0
         with weights.seeded(seed_for(settings.seed, "initialise")):
-            self.task = _task(settings)
+            self.task = find_task(settings.system, settings.build)
+        self.start = ""
         if settings.start:
-            weights.restore(self.task.network, weights.load(settings.start))
+            start = weights.load(settings.start)
+            weights.restore(self.task.network, start)
+            self.start = start.id
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.task.network.to(self.device).to(memory_format=torch.channels_last)
         self.task.helpers.to(self.device)
@@ -300,16 +292,16 @@ class Run:
             network.load_state_dict(current)
             network.train()
 
-    def prepare_validation(self) -> list[images.Picture]:
-        """The validation pictures, with a system built to send them."""
+    def check_validation(self) -> None:
+        """Fail where `validate` would for want of pictures or of a system that can be built."""
+        images.load(self.settings.validation, self.settings.validation_count)
         if self.task.system is not None:
             self.task.system()
-        return images.load(self.settings.validation, self.settings.validation_count)
 
     def validate(self) -> dict[str, float]:
         """Measure the averaged network on the validation pictures; a line in log.jsonl, and validation.png."""
         measured: dict[str, float] = {}
-        pictures = self.prepare_validation()
+        pictures = images.load(self.settings.validation, self.settings.validation_count)
         with self.averaged(), torch.inference_mode():
             if self.task.system is not None:
                 measured |= self._psnr(self.task.system(), pictures)
@@ -341,7 +333,7 @@ class Run:
         settings = self.settings
         source = f"the first {settings.validation_count} pictures of {settings.validation}"
         measured = f"{json.dumps(self.validate())} over {json.dumps(settings.channels[0])} on {source}"
-        provenance = provenance_of(replace(settings, steps=self.step or None), measured)
+        provenance = provenance_of(replace(settings, steps=self.step or None), measured, self.start)
         with self.averaged() as network:
             return weights.save(path, network, settings.system, self.task.configuration, provenance)
 
@@ -355,32 +347,11 @@ def learning_rate(step: int, settings: Settings) -> float:
 
 def build_channel(description: Mapping[str, Any]) -> Channel:
     """The channel that {"name": ..., arguments of its build} describes."""
+    entry = discover.find("channel", description["name"])
     arguments = {key: value for key, value in description.items() if key != "name"}
-    build = discover.find("channel", description["name"]).load()
-    try:
-        return build(**arguments)
-    except TypeError as error:
-        raise UsageError(f"channel {description['name']}: {error}") from None
-
-
-def _task(settings: Settings) -> Task:
-    name = f"semcom.systems.{settings.system}.training"
-    try:
-        training = importlib.import_module(name).training
-    except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
-            raise UsageError(f"{settings.system} is no system with something to train: there is no {name}") from None
-        raise
-    arguments = inspect.signature(training).parameters
-    for unknown in settings.build.keys() - arguments.keys():
-        raise UsageError(f"training {settings.system} takes no {unknown!r}; {discover.nearest(unknown, arguments)}")
-    given = {}
-    for key, value in settings.build.items():
-        kind = type(arguments[key].default)
-        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
-            raise UsageError(f"training {settings.system} wants {key}: {kind.__name__}, not {value!r}")
-        given[key] = kind(value)
-    return training(**given)
+    for key, value in arguments.items():
+        check_argument(entry, key, value, "--channel")
+    return entry.load()(**arguments)
 
 
 def _optimisers(phase: Phase, rate: float) -> list[torch.optim.Optimizer]:

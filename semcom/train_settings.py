@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from channels._errors import UsageError
+from semcom._limits import MOST_SNR_DB
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         low, high = self.snr_db
-        if not low <= high:
-            raise UsageError(f"the SNR range must go from low to high, not from {low} to {high}")
+        if not -MOST_SNR_DB <= low <= high <= MOST_SNR_DB:
+            raise UsageError(
+                f"the SNR range must go from low to high within -{MOST_SNR_DB}..{MOST_SNR_DB} dB, not from {low} to {high}"
+            )
         if not self.channels or not self.data:
             raise UsageError("training needs at least one channel and one source of pictures")
         if any(source.partition(":")[0] == "kodak" for source in self.data):
@@ -83,12 +86,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--snr", metavar="LOW..HIGH", help="range in dB, as in --snr=-2..20; default 0..20")
     parser.add_argument("--data", action="append", metavar="SOURCE", help="repeat for several; default photos")
-    parser.add_argument("--validation", metavar="SOURCE", help="default photos")
-    parser.add_argument("--precision", choices=["auto", "bfloat16", "float32"])
-    for name in ("validation_count", "rows", "crop", "width", "seed"):
-        parser.add_argument(_option(name), type=int)
-    for name in ("zoom", "learning_rate"):
-        parser.add_argument(_option(name), type=float)
+    parser.add_argument("--validation", metavar="SOURCE", help="pictures to measure on; default photos")
+    parser.add_argument(
+        "--precision", choices=["auto", "bfloat16", "float32"], help="of products; auto: what is fast here"
+    )
+    for name, kind, text in (
+        ("validation_count", int, "how many of them"),
+        ("rows", int, "crops a step"),
+        ("crop", int, "their side in pixels"),
+        ("width", int, "their width, where they are not square"),
+        ("zoom", float, "their greatest magnification, 1 or more"),
+        ("learning_rate", float, "the highest"),
+        ("seed", int, "of everything random"),
+    ):
+        default = getattr(Settings, name)
+        more = "" if default is None else f"; default {default:g}"
+        parser.add_argument(_option(name), type=kind, metavar="N" if kind is int else "X", help=text + more)
 
 
 def from_arguments(options: argparse.Namespace) -> Settings:
@@ -109,7 +122,7 @@ def given_settings(options: argparse.Namespace) -> list[str]:
     """The options of a command line that say what a run is, but for its length."""
     kept = {"system", "folder", "resume", "export", "minutes", "steps"}
     own = {item.name for item in fields(Settings)} | {"set", "channel", "snr"}
-    return [_option(name) for name in vars(options) if name in own - kept and getattr(options, name)]
+    return [_option(name) for name in vars(options) if name in own - kept and getattr(options, name) not in (None, [])]
 
 
 def command_line(settings: Settings) -> str:

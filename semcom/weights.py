@@ -139,14 +139,11 @@ def load(name: str) -> Weights:
         raise UsageError(f"{path} was not written by semcom train: its header lacks format {_FORMAT}")
     if _digest(header, tensors) != digest:
         raise UsageError(f"{path} is damaged or was changed: its content does not match the hash in its header")
-    return Weights(
-        path.stem,
-        header["system"],
-        json.loads(header["configuration"]),
-        json.loads(header["provenance"]),
-        tensors,
-        digest,
-    )
+    try:
+        system, configuration, provenance = header["system"], header["configuration"], header["provenance"]
+        return Weights(path.stem, system, json.loads(configuration), json.loads(provenance), tensors, digest)
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"{path} was not written by semcom train: its header is not whole ({error})") from None
 
 
 def find(name: str) -> Path:

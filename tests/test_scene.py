@@ -10,6 +10,7 @@ from channels._errors import UsageError
 from channels._rng import Rng
 from semcom import streets
 from semcom.crops import Crops
+from semcom.imagenet import adopt
 from semcom.images import SOURCES, Picture, load
 from semcom.system import Sample
 from semcom.systems.scene import restoring
@@ -19,7 +20,7 @@ from semcom.systems.scene.judge import Judge
 from semcom.systems.scene.palette import mean_colours
 from semcom.systems.scene.reading import accuracy, confusion
 from semcom.systems.scene.restorer import Critic, Restorer
-from semcom.systems.scene.segmenter import Segmenter, adopt
+from semcom.systems.scene.segmenter import Segmenter
 from semcom.systems.scene.training import relit, segmentation_losses, training
 from semcom.weights import save, seeded
 

@@ -1,6 +1,8 @@
 """The training loop: what it promises of seeds, kills, phases, schedules and settings."""
 
 import argparse
+import signal
+import subprocess
 import sys
 import types
 from dataclasses import replace
@@ -15,6 +17,7 @@ from semcom import UsageError, images, train, weights
 from semcom.crops import Crops
 from semcom.muon import Muon, orthogonal
 from semcom.train_settings import Settings, add_arguments, command_line, from_arguments
+from semcom.training_task import Phase, Task
 
 DEEPJSCC = Settings("deepjscc", steps=6, rows=4, crop=16, precision="float32", validation_count=1)
 
@@ -45,7 +48,7 @@ def toy(monkeypatch, training):
 
 def one_phase(losses):
     network = Scale()
-    return train.Task(network, (train.Phase("only", network, losses),), None, {})
+    return Task(network, (Phase("only", network, losses),), None, {})
 
 
 def test_a_few_steps_lower_the_loss(tmp_path, monkeypatch):
@@ -80,7 +83,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, pictures):
 
 
 def test_a_run_starts_from_the_weights_it_is_given_and_refuses_those_of_another_network(tmp_path, monkeypatch):
-    settings = toy(monkeypatch, lambda: train.Task(Scale(), (), None, {}))
+    settings = toy(monkeypatch, lambda: Task(Scale(), (), None, {}))
     given, other = tmp_path / "given.safetensors", tmp_path / "other.safetensors"
     weights.save(given, Scale(0.25), "toy", {}, {})
     weights.save(other, nn.Linear(1, 1), "toy", {}, {})
@@ -104,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_term(tmp_path, monke
         return {"good": scale.value.sum(), "bad": (scale.value - 0.4).log().sum()}
 
     scale = Scale()
-    settings = toy(monkeypatch, lambda: train.Task(scale, (train.Phase("only", scale, losses),), None, {}))
+    settings = toy(monkeypatch, lambda: Task(scale, (Phase("only", scale, losses),), None, {}))
     settings = replace(settings, steps=10_000, learning_rate=0.5, data=(pictures,))
     with pytest.raises(UsageError, match=r"step \d+ \(only\): good = .*bad = .*lower learning rate"):
         train.run(settings, tmp_path / "run")
@@ -125,8 +128,8 @@ def test_phases_take_turns_and_helpers_are_checkpointed_but_not_exported(tmp_pat
             turns.append("judge")
             return {"judge": (judge.value - 3).square().sum()}
 
-        phases = (train.Phase("generate", generator, adversarial), train.Phase("judge", judge, discriminate))
-        return train.Task(generator, phases, None, {}, helpers=judge, measure=lambda pictures: {"count": len(pictures)})
+        phases = (Phase("generate", generator, adversarial), Phase("judge", judge, discriminate))
+        return Task(generator, phases, None, {}, helpers=judge, measure=lambda pictures: {"count": len(pictures)})
 
     settings = replace(toy(monkeypatch, training), data=(pictures,), validation=pictures)
     written = train.run(settings, tmp_path / "run")
@@ -155,7 +158,7 @@ def test_the_air_is_differentiable_the_same_within_a_step_and_new_in_the_next(tm
 
     network = Scale()
     settings = replace(
-        toy(monkeypatch, lambda: train.Task(network, (train.Phase("only", network, losses),), None, {})),
+        toy(monkeypatch, lambda: Task(network, (Phase("only", network, losses),), None, {})),
         snr_db=(3.0, 6.0),
     )
     trained = train.Run(settings, tmp_path)
@@ -175,7 +178,7 @@ def test_dropout_is_drawn_from_the_step_and_the_global_generator_is_left_alone(t
         return {"value": network.value.sum()}
 
     network = Scale()
-    settings = toy(monkeypatch, lambda: train.Task(network, (train.Phase("only", network, losses),), None, {}))
+    settings = toy(monkeypatch, lambda: Task(network, (Phase("only", network, losses),), None, {}))
     sample = Crops(("photos",), 2, 8, 1.0, seed=0).sample(0)
     state = torch.get_rng_state()
     for _ in range(2):
@@ -197,6 +200,50 @@ def test_the_average_follows_the_network_and_export_writes_it(tmp_path, monkeypa
     written = trained.export(tmp_path / "toy.safetensors")
     assert written.tensors["value"].item() == 0.25
     assert weights.load(str(tmp_path / "toy.safetensors")).digest == written.digest
+
+
+_TRAINS = """
+import sys, types
+from pathlib import Path
+import torch
+from semcom import train
+from semcom.train_settings import Settings
+from semcom.training_task import Phase, Task
+
+def training():
+    network = torch.nn.Conv2d(3, 3, 3, padding=1)
+    losses = lambda sample, snr_db, send, rng: {"mse": (network(sample.images) - sample.images).square().mean()}
+    return Task(network, (Phase("only", network, losses),), None, {})
+
+module = types.ModuleType("semcom.systems.toy.training")
+module.training = training
+sys.modules["semcom.systems.toy"] = types.ModuleType("semcom.systems.toy")
+sys.modules[module.__name__] = module
+train._CHECKPOINT_S = 0
+folder, source = Path(sys.argv[1]), sys.argv[2]
+settings = Settings(
+    "toy", steps=150, rows=2, crop=8, precision="float32", data=(source,), validation=source, validation_count=1
+)
+train.resume(folder) if (folder / "checkpoint.pt").exists() else train.run(settings, folder)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, pictures, sent):
+    def start(folder):
+        return subprocess.Popen([sys.executable, "-c", _TRAINS, str(folder), pictures], stderr=subprocess.DEVNULL)
+
+    whole, disturbed = tmp_path / "whole", tmp_path / "disturbed"
+    running = [start(whole), start(disturbed)]
+    while not (disturbed / "checkpoint.pt").exists():
+        assert running[1].poll() is None
+    running[1].send_signal(sent)
+    assert running[1].wait() != 0
+    step = torch.load(disturbed / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < step < 150
+    assert start(disturbed).wait() == running[0].wait() == 0
+    files = [weights.load(str(folder / "toy.safetensors")) for folder in (whole, disturbed)]
+    assert files[0].digest == files[1].digest
 
 
 def test_minutes_become_a_number_of_steps(tmp_path, monkeypatch, pictures):
@@ -251,12 +298,15 @@ def test_a_run_goes_on_as_what_it_is(tmp_path, pictures):
     for more, match in (
         (["--snr", "5..6"], "leave out --snr"),
         (["--data", "photos", "--rows", "9"], "leave out --data"),
+        (["--seed", "0"], "leave out --seed"),
         (["--set", "cbr=0.1"], "leave out --set"),
     ):
         with pytest.raises(UsageError, match=match):
             command("deepjscc", "--resume", "--folder", str(tmp_path), *more)
     with pytest.raises(UsageError, match="a run of deepjscc, not of carrier_image"):
         command("carrier_image", "--resume", "--folder", str(tmp_path))
+    with pytest.raises(UsageError, match="cannot make the folder"):
+        command("deepjscc", "--export", str(tmp_path / "checkpoint.pt" / "a.safetensors"), "--folder", str(tmp_path))
     for name in ("card.md", "weights"):
         with pytest.raises(UsageError, match=r"written as name\.safetensors"):
             command("deepjscc", "--export", str(tmp_path / name), "--folder", str(tmp_path))
@@ -286,8 +336,10 @@ def test_unknown_names_are_refused(tmp_path):
         train.Run(replace(DEEPJSCC, build={"cbrr": 0.1}), tmp_path)
     with pytest.raises(UsageError, match="rayleigh"):
         train.build_channel({"name": "raleigh"})
-    with pytest.raises(UsageError, match="channel awgn"):
+    with pytest.raises(UsageError, match="awgn.build has no argument 'gain'"):
         train.build_channel({"name": "awgn", "gain": 1})
+    with pytest.raises(UsageError, match="wants coherence_uses: .*, not 'abc'"):
+        train.build_channel({"name": "rayleigh", "coherence_uses": "abc"})
 
 
 # --- settings and the command line ---------------------------------------------------------------------------------

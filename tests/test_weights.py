@@ -105,6 +105,16 @@ def test_a_file_of_another_program_is_refused(tmp_path):
         weights.load(str(tmp_path / "other.safetensors"))
 
 
+@pytest.mark.parametrize("key", ["system", "configuration", "provenance"])
+def test_a_header_that_is_not_whole_is_refused(path, key):
+    def drop(header, tensors):
+        del header[key], header["sha256"]
+        header["sha256"] = weights._digest(header, tensors)
+
+    with pytest.raises(UsageError, match=f"header is not whole .*{key}"):
+        weights.load(rewritten(path, drop))
+
+
 def test_a_file_of_another_system_is_refused(path):
     with pytest.raises(UsageError, match="belong to toy, not to deepjscc"):
         weights.rebuild(str(path), "deepjscc", Toy)

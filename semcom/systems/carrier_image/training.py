@@ -12,7 +12,7 @@ from channels._rng import Rng
 from semcom.system import Sample
 from semcom.systems.carrier_image.networks import Networks
 from semcom.systems.carrier_image.symbols import analog_uses, from_symbols, to_symbols
-from semcom.train import Phase, Send, Task
+from semcom.training_task import Phase, Send, Task
 
 _MASK_RATIO = (0.25, 0.95)
 

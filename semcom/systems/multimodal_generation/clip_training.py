@@ -14,13 +14,12 @@ from torch.nn import functional
 from channels._errors import UsageError
 from channels._rng import Rng
 from semcom import images
+from semcom.imagenet import adopt, tensors
 from semcom.system import Sample
-from semcom.systems.multimodal_generation import teacher
 from semcom.systems.multimodal_generation.clip import Clip, tiny
 from semcom.systems.multimodal_generation.sentences import DIMENSION, Sentences
 from semcom.systems.multimodal_generation.words import BANK, CLASSES, TEMPLATES
-from semcom.systems.scene.segmenter import adopt
-from semcom.train import Phase, Send, Task
+from semcom.training_task import Phase, Send, Task
 
 _LEAST = 4  # captions of the training set in which a token must occur to be in the vocabulary
 _FORGOTTEN = 0.1  # of the tokens are hidden from the text tower in training
@@ -52,12 +51,10 @@ def contrasting(
     """
     if trained not in ("heads", "deep", "all"):
         raise UsageError(f"trained must be heads, deep or all, not {trained!r}")
-    if initial not in ("imagenet", "random"):
-        raise UsageError(f"initial must be imagenet or random, not {initial!r}")
     if sentences not in ("minilm", "none"):
         raise UsageError(f"sentences must be minilm or none, not {sentences!r}")
     texts = told(captions)
-    clip = small(texts, None if initial == "random" else teacher.backbone())
+    clip = small(texts, tensors("efficientnet_lite0", initial))
     return task(clip, trained, Sentences([*texts, *named()]) if sentences == "minilm" else None, zero_shot)
 
 
@@ -94,8 +91,7 @@ def small(texts: Sequence[str], backbone: Sequence[Tensor] | None) -> Clip:
     clip = tiny(vocabulary=len(vocabulary))
     assert clip.vocabulary is not None
     clip.vocabulary.copy_(vocabulary)
-    if backbone is not None:
-        adopt(clip.model.visual.trunk, backbone)
+    adopt(clip.model.visual.trunk, backbone)
     return clip
 
 

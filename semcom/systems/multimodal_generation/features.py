@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -71,11 +70,6 @@ class ImageFeatures(nn.Module):
         with torch.no_grad():
             self.linear.weight.copy_(transform / deviation.sqrt()[:, None, None, None])
         damp(self.encoder[-1])
-
-    def adopt(self, tensors: Sequence[Tensor]) -> None:
-        """Start the backbone from a classifier's tensors, in the order of its layers."""
-        own = self.backbone.state_dict()
-        self.backbone.load_state_dict(dict(zip(own, tensors, strict=False)))
 
     def train(self, mode: bool = True) -> ImageFeatures:
         """As any network, but for the backbone, which is not trained: its statistics stay those of ImageNet."""

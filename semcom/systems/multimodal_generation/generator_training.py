@@ -12,6 +12,7 @@ from torch.nn import functional
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom import weights
+from semcom.imagenet import adopt, tensors
 from semcom.images import Picture
 from semcom.metrics import psnr
 from semcom.system import Sample
@@ -19,8 +20,8 @@ from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, told
-from semcom.systems.multimodal_generation.teacher import Teacher, backbone, distance
-from semcom.train import Phase, Send, Task
+from semcom.systems.multimodal_generation.teacher import Teacher, distance
+from semcom.training_task import Phase, Send, Task
 
 _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error
 _DEEP, _VERDICT = 0.5, 0.05  # weights of the classifier's features and verdict beside the latent's squared error
@@ -66,8 +67,7 @@ def featuring(autoencoder: str, initial: str = "imagenet") -> Task:
     """
     space = weights.rebuild(autoencoder, "multimodal_generation", Autoencoder)[0].requires_grad_(False)
     network, teacher = ImageFeatures(latent=space.latent), Teacher(initial)
-    if initial == "imagenet":
-        network.adopt(backbone())
+    adopt(network.backbone, tensors("efficientnet_lite0", initial))
     pupil = nn.ModuleDict({"deep": nn.Conv2d(network.hidden, 112, 1), "verdict": nn.Linear(network.hidden, 1000)})
 
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:

