@@ -55,7 +55,8 @@ class Settings:
         low, high = self.snr_db
         if not -MOST_SNR_DB <= low <= high <= MOST_SNR_DB:
             raise UsageError(
-                f"the SNR range must go from low to high within -{MOST_SNR_DB}..{MOST_SNR_DB} dB, not from {low} to {high}"
+                f"the SNR range must go from low to high, from -{MOST_SNR_DB} dB on and to {MOST_SNR_DB} dB at most, "
+                f"not from {low:g} to {high:g}"
             )
         if not self.channels or not self.data:
             raise UsageError("training needs at least one channel and one source of pictures")

@@ -336,9 +336,9 @@ def test_unknown_names_are_refused(tmp_path):
         train.Run(replace(DEEPJSCC, build={"cbrr": 0.1}), tmp_path)
     with pytest.raises(UsageError, match="rayleigh"):
         train.build_channel({"name": "raleigh"})
-    with pytest.raises(UsageError, match="awgn.build has no argument 'gain'"):
+    with pytest.raises(UsageError, match=r"awgn\.build has no argument 'gain'"):
         train.build_channel({"name": "awgn", "gain": 1})
-    with pytest.raises(UsageError, match="wants coherence_uses: .*, not 'abc'"):
+    with pytest.raises(UsageError, match=r"wants coherence_uses: .*, not 'abc'"):
         train.build_channel({"name": "rayleigh", "coherence_uses": "abc"})
 
 
