@@ -34,7 +34,8 @@ def test_numbers_are_unique_and_rise():
 
 
 @each
-def test_runs_in_small_sizes(path, tmp_path):
+def test_runs_in_small_sizes(path, tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # streamlit sets it for its whole process
     notebook = _read(path)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     assert parameters.source.startswith("quick = False")

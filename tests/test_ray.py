@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from semcom import sweep
 from semcom.__main__ import main
 from semcom.cluster import Ray
 from semcom.scenario import scenario_from
+
+# Ray's threads end with files of psutil open.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 PATIENCE_S = 240  # a busy machine starts Ray, and a worker with torch, slowly
 
@@ -35,12 +39,10 @@ def note(*words):
             print(sys.modules["ray"].get_runtime_context().get_node_id(), *words, file=file)
 
 class Waiting(toy_system.MeansTransmitter):
-    begun = 0
-
     def encode(self, sample, snr_db, rng):
         note("begins")
-        Waiting.begun += 1
-        while on_ray() and Waiting.begun == 3 and not pathlib.Path({go!r}).exists():
+        toy_system.begun = getattr(toy_system, "begun", 0) + 1  # this file is read anew for each build, that one is not
+        while on_ray() and toy_system.begun == 3 and not pathlib.Path({go!r}).exists():
             time.sleep(0.01)
         return super().encode(sample, snr_db, rng)
 
@@ -113,27 +115,43 @@ def wait_for(happened, process):
     assert happened(), process.communicate(timeout=1)[1] if process.poll() is not None else "in time"
 
 
-def command(path, out, *more):
-    return subprocess.Popen(
-        [sys.executable, "-m", "semcom", "run", str(path), "--out", str(out), "--quiet", "--engine", "ray", *more],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        start_new_session=True,
-    )
+@pytest.fixture
+def command(write_scenario, tmp_path, cluster):
+    """Start `semcom run` on the cluster; what still runs when the test ends is ended."""
+    started = []
+
+    def start(data):
+        words = ["run", str(write_scenario(data)), "--out", str(tmp_path / "out"), "--quiet"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "semcom", *words, "--engine", "ray", "--address", cluster.address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def test_a_node_that_dies_in_mid_run_is_not_missed(cluster, noting, write_scenario, tmp_path):
+def test_a_node_that_dies_in_mid_run_is_not_missed(cluster, noting, command, tmp_path):
     data, notes = noting
     scenario, out = scenario_from(data), tmp_path / "out"
     undisturbed = parts(sweep.run(scenario, tmp_path / "undisturbed"))
     assert not noted(notes)
     node = tried(lambda: cluster.add_node(**NODE))
-    process = command(write_scenario(data), out, "--address", cluster.address)
+    process = command(data)
     wait_for(lambda: sorted(begun(notes).values()) == [3, 3], process)
-    assert len(begun(notes, node.unique_id)) == 1
+    (worker,) = begun(notes, node.node_id)
     cluster.remove_node(node, allow_graceful=False)
+    with suppress(ProcessLookupError):
+        os.kill(worker, signal.SIGKILL)  # a computer that goes dark takes its workers along
     (tmp_path / "go").touch()
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
@@ -144,9 +162,9 @@ def test_a_node_that_dies_in_mid_run_is_not_missed(cluster, noting, write_scenar
         assert len(built) == len({tuple(cbr) for cbr in built}), "once a worker"
 
 
-def test_ctrl_c_leaves_no_tasks(cluster, noting, write_scenario, tmp_path):
+def test_ctrl_c_leaves_no_tasks(noting, command):
     data, notes = noting
-    process = command(write_scenario(data), tmp_path / "out", "--address", cluster.address)
+    process = command(data)
     wait_for(lambda: 3 in begun(notes).values(), process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE_S)

@@ -119,7 +119,7 @@ def test_large_scenes_are_segmented_small_and_come_back_large(monkeypatch):
 EVERY_MEASURE = """
 import runpy, sys
 
-source, untrained = ["--images", "streets:test:64x48", "--count", "2"], ["--segmenter", "none"]
+source, untrained = ["--images", "streets:test:64x48", "--count", "4"], ["--segmenter", "none"]
 judged, restored = ["--judge", "none"], ["--restorer", "none"]
 both = [*restored, "--cyclegan", "none"]
 sys.path.insert(0, sys.argv[1])
@@ -137,7 +137,7 @@ for arguments in (
 
 
 def test_the_benchmark_prints_every_measure(tmp_path):
-    """Untrained networks on two small street scenes: every figure is there, none is judged."""
+    """Untrained networks on four small street scenes: every figure is there, none is judged."""
     command = [sys.executable, "-c", EVERY_MEASURE, str(BENCHMARKS), str(tmp_path / "strip.png")]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not ran.returncode, ran.stderr

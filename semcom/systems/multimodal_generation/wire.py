@@ -132,8 +132,9 @@ def from_air(
     Maximum-ratio combining: y = sum(y_i / v_i) / sum(1 / v_i), with a noise of variance 1 / sum(1 / v_i).
 
     >>> sent = to_air(torch.tensor([[1.0, -1.0]]), 2)
-    >>> from_air(sent, torch.tensor([[0.5, 0.5]]), 2)
-    (tensor([[ 1., -1.]]), tensor([[0.2500, 0.2500]]))
+    >>> values, noise = from_air(sent, torch.tensor([[0.5, 0.5]]), 2)
+    >>> values.round(decimals=4).tolist(), noise.tolist()
+    ([[1.0, -1.0]], [[0.25, 0.25]])
     """
     uses, once = symbols.shape[1], reals // 2
     if uses >= once:
