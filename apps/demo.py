@@ -36,4 +36,4 @@ pages = [
     for file, (title, icon, system) in PAGES.items()
     if calls.systems([system])
 ]
-st.navigation(pages).run()
+st.navigation(pages, position="top").run()

@@ -26,6 +26,7 @@ from channels import awgn
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom.images import load, to_bytes
+from semcom.intervals import estimate
 from semcom.link import Link
 from semcom.metrics import measure, ms_ssim
 from semcom.scenario import variant
@@ -34,7 +35,6 @@ from semcom.systems.multimodal_generation import clip, clip_training, measures
 from semcom.systems.multimodal_generation.classifier import Classifier
 from semcom.systems.multimodal_generation.networks import DEFAULTS
 from semcom.systems.multimodal_generation.selection import oracle, reselected
-from semcom.table import estimate
 from semcom.weights import rebuild
 
 NAME = "multimodal_generation"

@@ -24,6 +24,7 @@ from label_map import webp as lossless_webp
 from channels._errors import UsageError
 from semcom.codecs import image_file, label_map
 from semcom.images import load, to_bytes
+from semcom.intervals import estimate
 from semcom.metrics import psnr, ssim
 from semcom.systems.scene import delay, wire
 from semcom.systems.scene.classes import CLASSES, coloured
@@ -34,7 +35,6 @@ from semcom.systems.scene.reading import confusion, right, unions
 from semcom.systems.scene.realism import frechet_distance_of_judge_features, judge_features
 from semcom.systems.scene.restorer import Restorer
 from semcom.systems.scene.segmenter import Segmenter
-from semcom.table import estimate
 from semcom.weights import rebuild
 
 BUDGETS = (75, 100, 150, 200, 300, 400, 600, 900, 1400, 2000, 3000)  # bytes of WebP files that a judge reads

@@ -14,7 +14,7 @@ import numpy as np
 from channels._errors import UsageError
 from semcom import table as tables
 from semcom.discover import nearest
-from semcom.table import Estimate
+from semcom.intervals import Estimate
 
 if TYPE_CHECKING:
     import pyarrow

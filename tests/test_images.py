@@ -12,16 +12,15 @@ from PIL import Image
 from channels._errors import UsageError
 from semcom.images import (
     SOURCES,
-    crop,
     group_by_shape,
     load,
     open_image,
-    pad_to_multiple,
     save_png,
     to_bytes,
     to_pil,
     to_tensor,
 )
+from semcom.padding import crop, pad_to_multiple
 
 RED = (204, 51, 51)
 

@@ -9,9 +9,9 @@ from scipy import stats
 
 from channels import UsageError
 from channels.arq import SelectiveRepeat
-from semcom import sweep, table
+from semcom import intervals, sweep, table
+from semcom.intervals import Estimate, estimate, proportion
 from semcom.scenario import scenario_from
-from semcom.table import estimate, proportion
 
 
 def test_the_mean_is_the_mean_and_a_ratio_is_of_sums():
@@ -35,7 +35,7 @@ def test_many_clusters_give_the_closed_form():
 def test_it_agrees_with_scipys_bootstrap():
     values = np.random.default_rng(2).exponential(1, 60)
     found = estimate(values, np.ones(60), range(60))
-    level = 1 - 2 * table._tail(60)
+    level = 1 - 2 * intervals._tail(60)
     theirs = stats.bootstrap(
         (values,), np.mean, confidence_level=level, method="percentile", n_resamples=20000, rng=3
     ).confidence_interval
@@ -181,7 +181,7 @@ def test_arq_delay_is_selective_repeat_at_the_measured_bler():
 
 
 def test_the_interval_of_arq_delay_covers_the_delay_at_the_true_bler():
-    random, trials, airtime = np.random.default_rng(9), 150, table.Estimate(0.04, 0.04, 0.04, 30, 30)
+    random, trials, airtime = np.random.default_rng(9), 150, Estimate(0.04, 0.04, 0.04, 30, 30)
     truth, covered = SelectiveRepeat(0.01).expected_delay_s(4, 0.2), 0
     for _ in range(trials):
         found = table._arq_delay(airtime, 4.0, estimate(random.binomial(4, 0.2, 30), np.full(30, 4), range(30)))

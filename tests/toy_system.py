@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from semcom.images import crop, pad_to_multiple
+from semcom.padding import crop, pad_to_multiple
 from semcom.system import Payload, Receiver, Reception, Sample, System, Transmitter, uses_for
 
 

@@ -9,6 +9,8 @@ SNRS_DB = range(-4, 25, 4)
 st.title("Compare")
 st.write("The same picture, noise and number of channel uses for each system.")
 
+shown = st.container()
+snr_db = parts.snr_db("compare")
 photo = parts.photo("compare")
 systems = st.multiselect(
     "Systems",
@@ -16,29 +18,29 @@ systems = st.multiselect(
     ["digital", "analog", "deepjscc", "capacity"],
     key="compare_systems",
     format_func=SYSTEMS.__getitem__,
-    help=f"{MEANINGS['system']} {MEANINGS['bound']}",
+    help=f"{MEANINGS['system']}\n\n{MEANINGS['bound']}",
 )
 left, right = st.columns(2)
 with left:
     channel = parts.channel("compare")
 with right:
     budget = parts.budget("compare")
-snr_db = parts.snr_db("compare")
 if not systems:
-    st.info("Choose one or more systems.")
+    shown.info("Choose one or more systems.")
     st.stop()
 
-with parts.refusals(), photo.privately(), st.spinner("Sending"):
+with shown, parts.refusals(), photo.privately(), st.spinner("Sending"):
     points = {name: calls.point_of(name, channel, snr_db, medium_cbr=budget) for name in systems}
     deliveries = {name: calls.send_photo(photo.picture, point) for name, point in points.items()}
-parts.gallery(
-    "compare",
-    [
-        (photo.picture.pixels, "sent"),
-        *((found.reception.images[0], f"{name}: {parts.verdict(found)}") for name, found in deliveries.items()),
-    ],
-    width=260,
-)
+with shown:
+    parts.gallery(
+        "compare",
+        [
+            (photo.picture.pixels, "sent"),
+            *((found.reception.images[0], f"{name}: {parts.verdict(found)}") for name, found in deliveries.items()),
+        ],
+        width=226,
+    )
 
 metric = st.segmented_control(
     "Curve", ["psnr", "ms_ssim"], default="psnr", key="compare_metric", format_func=curves.NAMES.__getitem__,

@@ -12,47 +12,46 @@ st.write(
     "choice, and paints the patches that are missing."
 )
 
-photo = parts.photo("hide", PIXELS)
-left, right = st.columns(2)
-with left:
-    channel = parts.channel("hide")
-with right:
-    budget = parts.budget("hide", 1 / 8)
+shown = st.container()
 snr_db = parts.snr_db("hide")
-
-with parts.refusals():
-    point = calls.point_of("carrier_image", channel, snr_db, medium_cbr=budget)
-    with st.spinner("Reading the networks"):
-        room = calls.capacity_bytes(photo.picture, point)
-parts.numbers([("This photograph carries at most", f"{room} bytes", "capacity")])
 left, right = st.columns(2)
 text = left.text_area("A message", "Meet me at the harbour at nine.", key="hide_text", help=MEANINGS["payload"])
 file = right.file_uploader(
     "or a small file", key="hide_file", max_upload_size=uploads.MOST_MEGABYTES, help=MEANINGS["payload"]
 )
 name, payload = ("message.txt", text.encode()) if file is None else (file.name, file.getvalue())
+photo = parts.photo("hide", PIXELS)
+left, right = st.columns(2)
+with left:
+    channel = parts.channel("hide")
+with right:
+    budget = parts.budget("hide", 1 / 8)
 if not payload:
-    st.info("Write a message, or choose a file that is not empty.")
+    shown.info("Write a message, or choose a file that is not empty.")
     st.stop()
 
-with parts.refusals(), photo.privately(), st.spinner("Sending"):
+with shown, parts.refusals(), photo.privately(), st.spinner("Sending"):
+    point = calls.point_of("carrier_image", channel, snr_db, medium_cbr=budget)
+    room = calls.capacity_bytes(photo.picture, point)
     hidden = calls.hide_file(photo.picture, payload, point)
-parts.gallery(
-    "hide",
-    [
-        (photo.picture.pixels, f"sent, and in it {name}, {len(payload)} bytes"),
-        (hidden.delivery.reception.images[0], parts.verdict(hidden.delivery)),
-    ],
-    width=400,
-)
-if hidden.payload is None:
-    st.error(f"{name} did not arrive: its checksum does not hold, and nothing is given in its place.")
-else:
-    st.success(f"{name} arrived: {len(hidden.payload)} bytes, checksum holds.")
-    if file is None:
-        st.code(hidden.payload.decode(errors="replace"), None, wrap_lines=True)
-    st.download_button(f"Save {name} as it arrived", hidden.payload, name, on_click="ignore")
-parts.scores(hidden.delivery)
+with shown:
+    parts.gallery(
+        "hide",
+        [
+            (photo.picture.pixels, f"sent, and in it {name}, {len(payload)} bytes"),
+            (hidden.delivery.reception.images[0], parts.verdict(hidden.delivery)),
+        ],
+        width=400,
+    )
+    if hidden.payload is None:
+        st.error(f"{name} did not arrive: its checksum does not hold, and nothing is given in its place.")
+    else:
+        st.success(f"{name} arrived: {len(hidden.payload)} bytes, checksum holds.")
+        if file is None:
+            st.code(hidden.payload.decode(errors="replace"), None, wrap_lines=True)
+        st.download_button(f"Save {name} as it arrived", hidden.payload, name, on_click="ignore")
+    parts.numbers([("This photograph carries at most", f"{room} bytes", "capacity")])
+    parts.scores(hidden.delivery)
 parts.made_by(
     parts.call_of(calls.hide_file, f"photo, {'payload' if file else repr(payload)}", point),
     [calls.hide_file, calls.capacity_bytes, calls.point_of],

@@ -5,8 +5,10 @@ from semcom_demo import calls, parts
 from semcom_demo.words import MEANINGS
 
 st.title("Send a photo")
-st.write("Choose a picture, how it is sent and how noisy the air is. Move the slider and see what arrives.")
+st.write("A photograph goes over simulated radio. Move the slider to make the air noisier, and see what arrives.")
 
+shown = st.container()  # the pictures come first, the controls below them
+snr_db = parts.snr_db("send")
 photo = parts.photo("send")
 left, middle, right = st.columns(3)
 with left:
@@ -15,25 +17,25 @@ with middle:
     channel = parts.channel("send")
 with right:
     budget = parts.budget("send", 1 / 16)
-snr_db = parts.snr_db("send")
 with st.expander("More: users, seed"):
     users = st.slider("Users who share the medium", 1, 8, 1, key="send_users", help=MEANINGS["users"])
     seed = parts.seed("send")
 
-with parts.refusals(), photo.privately(), st.spinner("Sending"):
+with shown, parts.refusals(), photo.privately(), st.spinner("Sending"):
     point = calls.point_of(system, channel, snr_db, users, budget, seed)
     delivery = calls.send_photo(photo.picture, point)
     height, width = delivery.sample.size
 
-parts.gallery(
-    "send",
-    [
-        (photo.picture.pixels, f"sent, {width} x {height} pixels"),
-        (delivery.reception.images[0], parts.verdict(delivery)),
-    ],
-    width=400,
-)
-parts.scores(delivery)
+with shown:
+    parts.gallery(
+        "send",
+        [
+            (photo.picture.pixels, f"sent, {width} x {height} pixels"),
+            (delivery.reception.images[0], parts.verdict(delivery)),
+        ],
+        width=400,
+    )
+    parts.scores(delivery)
 parts.made_by(
     parts.call_of(calls.send_photo, "photo", point),
     [calls.send_photo, calls.point_of],

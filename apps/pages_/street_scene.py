@@ -4,7 +4,7 @@ import streamlit as st
 from semcom_demo import calls, parts
 
 from semcom.images import Picture
-from semcom.systems.scene.classes import CLASSES, PALETTE, coloured
+from semcom.systems.scene.classes import CLASSES, PALETTE
 
 st.title("Street scene")
 st.write(
@@ -13,46 +13,48 @@ st.write(
 )
 
 streets = {picture.name: picture for picture in parts.streets(*parts.STREETS)}
+shown = st.container()
+snr_db = parts.snr_db("street", 12)
 left, middle, right = st.columns(3)
 picture = streets[left.selectbox("Street", list(streets), key="street_name")]
 with middle:
     channel = parts.channel("street")
 with right:
     budget = parts.budget("street", 1 / 48)
-snr_db = parts.snr_db("street", 12)
 
 settings = calls.scene_settings()
-with parts.refusals(), st.spinner("Sending"):
+with shown, parts.refusals(), st.spinner("Sending"):
     point = calls.point_of("scene", channel, snr_db, medium_cbr=budget, settings=settings)
     delivery = calls.send_photo(picture, point)
+    sent_map, received_map = calls.maps_of(delivery)
     webp, size_bytes = calls.webp_at_equal_bytes(picture, delivery)
 
-sent_map, received_map = (coloured(labels)[0] for labels in (delivery.truth["labels"], delivery.reception.labels))
-parts.gallery(
-    "street",
-    [
-        (picture.pixels, "the street"),
-        (sent_map, f"map as sent, {size_bytes} bytes"),
-        (received_map, "map as received; black: lost"),
-        (delivery.reception.images[0], f"painted from the map: {parts.verdict(delivery)}"),
-        (webp, f"WebP of {size_bytes} bytes, no loss on the air"),
-    ],
-    width=260,
-)
-keys = [
-    f'<span style="color:rgb{colour}">&#9632;</span> {name}' for name, colour in zip(CLASSES, PALETTE, strict=False)
-]
-st.html(f'<div style="line-height:1.9">{" &emsp; ".join(keys)}</div>')
-ratio = calls.score("compression_ratio", delivery)
-parts.numbers(
-    [
-        ("Label map", f"{size_bytes} bytes", "label_map"),
-        ("Smaller than raw by", "none" if ratio is None else f"{ratio:.0f} times", "compression_ratio"),
+with shown:
+    parts.gallery(
+        "street",
+        [
+            (picture.pixels, "the street"),
+            (sent_map, f"map as sent, {size_bytes} bytes"),
+            (received_map, "map as received; black: lost"),
+            (delivery.reception.images[0], f"painted from the map: {parts.verdict(delivery)}"),
+            (webp, f"WebP of {size_bytes} bytes, no loss on the air"),
+        ],
+        width=226,
+    )
+    keys = [
+        f'<span style="color:rgb{colour}">&#9632;</span> {name}' for name, colour in zip(CLASSES, PALETTE, strict=False)
     ]
-)
-parts.scores(delivery)
+    st.html(f'<div style="line-height:1.9">{" &emsp; ".join(keys)}</div>')
+    ratio = calls.score("compression_ratio", delivery)
+    parts.numbers(
+        [
+            ("Label map", f"{size_bytes} bytes", "label_map"),
+            ("Smaller than raw by", "none" if ratio is None else f"{ratio:.0f} times", "compression_ratio"),
+        ]
+    )
+    parts.scores(delivery)
 parts.made_by(
     parts.call_of(calls.send_photo, "street", point, settings),
-    [calls.send_photo, calls.webp_at_equal_bytes, calls.point_of],
+    [calls.send_photo, calls.maps_of, calls.webp_at_equal_bytes, calls.point_of],
     parts.send_command(Picture(f"{picture.name}.png", picture.pixels), point, settings),
 )

@@ -119,6 +119,16 @@ def hide_file(photo: Picture, payload: bytes, point: Point) -> Hidden:
 # --- streets, candidates ---------------------------------------------------------------------------------------------
 
 
+def maps_of(delivery: Delivery) -> tuple[Tensor, Tensor]:
+    """The label map that was sent and the one that came in, in colours."""
+    received = delivery.reception.labels
+    if received is None:
+        raise UsageError("this system sends no label maps")
+    from semcom.systems.scene.classes import coloured
+
+    return coloured(delivery.truth["labels"])[0], coloured(received)[0]
+
+
 def webp_at_equal_bytes(photo: Picture, delivery: Delivery) -> tuple[Tensor, int]:
     """The photograph as a WebP file no longer than the label map that was sent, decoded; and the bytes of the map."""
     budget = int(delivery.truth["map_bytes"][0])

@@ -28,8 +28,12 @@ STREETS = ("streets:test", 12)  # drawn scenes that no network was trained on
 EVERYDAY = 7  # photographs; those after them are of microscopes and telescopes
 
 STYLE = """<style>
+[data-testid="stMainBlockContainer"] { max-width: 1280px; padding: 4.5rem 2rem 2rem; }
 .st-key-scenario_text textarea { font-family: monospace; }
 @media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 1.5rem; }
+  [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.5rem 0; }
+  [data-testid="stMetricValue"] { font-size: 1.5rem; }
   [class*="st-key-gallery"] [data-testid="stElementContainer"] {
     flex: 0 0 calc(50% - 0.5rem) !important; width: calc(50% - 0.5rem) !important; min-width: 0 !important;
   }
@@ -180,7 +184,8 @@ def scores(delivery: Delivery) -> None:
     uses = [("Channel uses", f"{int(delivery.uses[0]):,}", "uses")]
     if delivery.medium_uses[0] != delivery.uses[0]:
         uses.append(("Uses of the medium", f"{int(delivery.medium_uses[0]):,}", "medium_uses"))
-    measured = [(label, written(name, calls.score(name, delivery)), name) for name, label in _SCORES.items()]
+    values = {name: calls.score(name, delivery) for name in _SCORES}
+    measured = [(_SCORES[name], written(name, value), name) for name, value in values.items() if value is not None]
     numbers([*measured[:2], *uses, *measured[2:]])
 
 

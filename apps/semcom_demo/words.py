@@ -1,9 +1,18 @@
 """What each technical word of the pages means, in one or two sentences; every page takes its tooltips from here."""
 
 MEANINGS = {
-    "system": "How a picture becomes radio symbols and a picture again: transmitter and receiver, as one paper "
-    "describes them.",
-    "channel": "What happens between the two antennas: noise, fading, echoes.",
+    "system": "How a picture becomes radio symbols and a picture again.\n\n"
+    "* **digital**: an image file (AVIF), cut into coded bits: sharp, or lost as a whole.\n"
+    "* **analog**: frequencies of the picture (DCT coefficients) sent as a wave: noise in the air is grain in the "
+    "picture.\n"
+    "* **deepjscc**: a neural network that learnt picture and radio in one (deep joint source-channel coding).\n"
+    "* **carrier_image**: half of the picture is sent, and the choice of the half is a message.",
+    "channel": "What happens between the two antennas.\n\n"
+    "* **awgn**: noise (additive, white, Gaussian) and nothing else.\n"
+    "* **rayleigh**: the strength of the signal changes by chance as well, as behind walls: one fade a picture.\n"
+    "* **rician**: the same with a direct view, which softens the fades.\n"
+    "* **tdl**: echoes (a tapped delay line). The receiver estimates them from known symbols (pilots), and narrow "
+    "carriers side by side (OFDM) keep them apart.",
     "snr_db": "Signal-to-noise ratio: mean energy of a symbol over that of the noise (Es/N0), in decibels. "
     "0 dB is as much noise as signal, 10 dB ten times less noise, 20 dB a hundred times less.",
     "users": "How many send at the same time over one medium. A medium shared by turns gives each user a part of it.",
@@ -23,14 +32,9 @@ MEANINGS = {
     "payload": "The file that travels with the picture.",
     "capacity": "The longest file that this photograph can take along: the number of ways to choose which patches "
     "are left out, counted in bytes, less 8 bytes of length and checksum.",
-    "carrier": "A photograph in which the choice of the patches that are sent spells a message. The receiver paints "
-    "the patches that were left out.",
     "bound": "A limit that no system with this image codec passes: the same file behind an ideal error-correcting "
     "code. Drawn dashed.",
     "label_map": "The class of each pixel (road, car, tree ...) in place of its colour: what is sent.",
-    "restored": "What a network paints at the receiver from the classes alone.",
-    "webp": "The photograph as a WebP file of as many bytes as the label map took, shown without any transmission "
-    "loss.",
     "compression_ratio": "Bytes of the raw picture over the bytes of the label map.",
     "candidates": "Pictures that the receiver generated from what it heard; it keeps the one with the least score.",
     "score": "How far a candidate is from the description that was sent. The least is chosen.",

@@ -22,7 +22,7 @@ from semcom.codecs.mask_positions import (
     smallest_wire_form,
     wire_bits,
 )
-from semcom.images import pad_to_multiple
+from semcom.padding import pad_to_multiple
 from semcom.system import uses_for
 from semcom.systems.carrier_image.symbols import SCALE_BITS, analog_uses
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from channels._base import Received, noise_variance
 from channels._errors import UsageError
 from channels._rng import Rng
-from semcom.images import crop, pad_to_multiple
+from semcom.padding import crop, pad_to_multiple
 from semcom.system import Payload, Receiver, Reception, Sample, System, Transmitter, uses_for
 from semcom.systems.deepjscc.networks import STRIDE, Decoder, Encoder, condition
 from semcom.systems.deepjscc.stream import from_symbols, symbol_snr, to_symbols

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semcom.images import crop, pad_to_multiple
+from semcom.padding import crop, pad_to_multiple
 from semcom.systems.scene.classes import coloured
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from channels._errors import UsageError
-from semcom.images import pad_to_multiple
+from semcom.padding import pad_to_multiple
 from semcom.systems.scene.judge import Judge
 
 _STRIDE = 32  # of the judge's deepest features

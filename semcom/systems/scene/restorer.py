@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from semcom.images import crop, pad_to_multiple
+from semcom.padding import crop, pad_to_multiple
 from semcom.systems.scene.classes import CLASSES, IGNORED
 
 _STRIDE = 16  # of the coarsest features
