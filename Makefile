@@ -31,8 +31,11 @@ demo: setup ## sweep real photos over the air; table, figure and picture strip i
 app: setup ## start the interactive demo in the browser
 	@$(RUN) $(BIN)/semcom app
 
-screenshots: setup ## pictures of the demo for the README, taken by its browser test, into docs/
-	@$(RUN) SEMCOM_SCREENSHOTS=docs $(BIN)/python -m pytest tests/test_app_browser.py -k screenshots
+screenshots: setup ## pictures of the demo, taken by its browser test, in runs/screenshots; those of the README in docs/
+	@mkdir -p runs/screenshots
+	@$(RUN) SEMCOM_SCREENSHOTS=runs/screenshots $(BIN)/python -m pytest tests/test_app_browser.py -k screenshots
+	@cp runs/screenshots/app_compare_desktop.png runs/screenshots/app_hide_desktop.png \
+	  runs/screenshots/app_send_phone.png docs/
 
 notebooks: setup ## execute the teaching notebooks and render them as pages in runs/notebooks
 	@$(RUN) $(BIN)/python -m nbconvert --execute --to html --output-dir runs/notebooks notebooks/*.ipynb

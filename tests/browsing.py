@@ -110,8 +110,8 @@ def settle(page, reading, before):
 
 
 def small_png(content):
-    """A screenshot in 256 colours, which a repository can hold."""
-    image = Image.open(io.BytesIO(content)).convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    """A screenshot in 256 colours, which a repository can hold; k-means keeps the rare ones, such as those of curves."""
+    image = Image.open(io.BytesIO(content)).convert("RGB").quantize(256, kmeans=3, dither=Image.Dither.FLOYDSTEINBERG)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -19,7 +19,12 @@ from semcom_demo import calls, parts  # noqa: E402
 from semcom.images import to_bytes  # noqa: E402
 
 pytestmark = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no chromium: apt-get install chromium")
-SCREENSHOTS = {"": "send", "compare": "compare", "hide_a_file": "hide", "many_users": "users", "run_a_scenario": "run"}
+SCREENSHOTS = {
+    "": "send", "compare": "compare", "hide_a_file": "hide", "street_scene": "street", "candidates": "candidates",
+    "many_users": "users", "run_a_scenario": "run",
+}  # fmt: skip
+if not calls.systems(["multimodal_generation"]):
+    del SCREENSHOTS["candidates"]
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 

@@ -6,7 +6,7 @@ import torch
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom.crops import Crops
-from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
+from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.flow import integrate, normal_velocity
@@ -29,10 +29,10 @@ def tiny():
 
 
 def features_of(rows, noise=0.3, first=0):
-    """Received features as a channel might leave them, and their noise variances."""
+    """Features of picture and text as a channel might leave them."""
     rng = Rng([seed_for("features", first + row) for row in range(rows)])
     image, text = rng.normal(128), rng.normal(TEXT)
-    return image, torch.full_like(image, noise), text, torch.full_like(text, noise)
+    return Heard(image, torch.full_like(image, noise)), Heard(text, torch.full_like(text, noise))
 
 
 def seeds(rows, first=0):
@@ -64,16 +64,16 @@ def test_numbers_travel_two_to_a_use_at_unit_energy(reals):
     symbols = to_symbols(values)
     assert symbols.shape == (2, -(-reals // 2))
     torch.testing.assert_close(symbols.abs().square().sum(1), torch.full((2,), reals / 2))
-    heard, noise = from_symbols(symbols, torch.tensor([[0.5, 0.0, *[2.0] * (symbols.shape[1] - 2)]] * 2), reals)
-    torch.testing.assert_close(heard, values)
-    assert noise[0, :5].tolist() == [0.5, 0.5, torch.inf, torch.inf, 2.0]
+    heard = from_symbols(symbols, torch.tensor([[0.5, 0.0, *[2.0] * (symbols.shape[1] - 2)]] * 2), reals)
+    torch.testing.assert_close(heard.values, values)
+    assert heard.noise[0, :5].tolist() == [0.5, 0.5, torch.inf, torch.inf, 2.0]
 
 
 def test_noise_on_numbers_is_what_is_said():
     symbols = Rng([5]).complex_normal(20_000, variance=torch.tensor([0.4]))
-    error, noise = from_symbols(symbols, torch.full((1, 20_000), 0.4), 40_000)
-    assert noise.unique().tolist() == [pytest.approx(0.4)]
-    assert error.var().item() == pytest.approx(0.4, abs=5 * 0.4 * (2 / 40_000) ** 0.5)
+    heard = from_symbols(symbols, torch.full((1, 20_000), 0.4), 40_000)
+    assert heard.noise.unique().tolist() == [pytest.approx(0.4)]
+    assert heard.values.var().item() == pytest.approx(0.4, abs=5 * 0.4 * (2 / 40_000) ** 0.5)
 
 
 def test_velocity_is_the_conditional_expectation():
@@ -220,8 +220,8 @@ def folder(tmp_path_factory):
 
 
 def turbo(folder):
-    def coarse(features, noise):
-        return (0.5 + 0.2 * features[:, :3, None, None]).clamp(0, 1).expand(-1, -1, 16, 16)
+    def coarse(image):
+        return (0.5 + 0.2 * image.values[:, :3, None, None]).clamp(0, 1).expand(-1, -1, 16, 16)
 
     return load_stable_diffusion(str(folder), coarse, ["dog", "boat", "tree", "sky", "car"], torch.eye(5, TEXT))
 
@@ -239,14 +239,14 @@ def test_stable_diffusion_is_read_from_a_folder(folder, monkeypatch):
 
 
 def test_stable_diffusion_is_prompted_by_the_nearest_words(folder):
-    text = torch.tensor([[0.0, 3, 1, 2, 0, 9], [1, 0, 0, 0, 0, 0]])
-    noise = torch.tensor([0.5, torch.inf])[:, None].expand(2, TEXT)
-    assert turbo(folder).prompts(text, noise) == ["a photo of a boat, sky, tree", ""]
+    values = torch.tensor([[0.0, 3, 1, 2, 0, 9], [1, 0, 0, 0, 0, 0]])
+    text = Heard(values, torch.tensor([0.5, torch.inf])[:, None].expand(2, TEXT))
+    assert turbo(folder).prompts(text) == ["a photo of a boat, sky, tree", ""]
 
 
 def test_missing_stable_diffusion_says_what_to_do_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in (str(tmp_path), "nobody/nothing"):
         with pytest.raises(UsageError, match="give a folder that holds it") as raised:
-            load_stable_diffusion(name, lambda features, noise: features, ["dog"], torch.eye(1))
+            load_stable_diffusion(name, lambda image: image.values, ["dog"], torch.eye(1))
         assert "\n" not in str(raised.value)

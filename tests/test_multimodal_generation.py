@@ -15,6 +15,7 @@ from semcom.link import Link
 from semcom.system import Sample, uses_for
 from semcom.systems import multimodal_generation
 from semcom.systems.multimodal_generation import captions, networks, quantiser, retrieval, scales, wire
+from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.clip import tiny as tiny_clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
@@ -45,8 +46,8 @@ class Still:
     def check_size(self, size):
         """Every size will do."""
 
-    def generate(self, image_features, image_noise, text_features, text_noise, rng, candidates, steps):
-        self.told.append((image_features, image_noise, text_features, text_noise))
+    def generate(self, image, text, rng, candidates, steps):
+        self.told.append((image, text))
         return self.pictures[:candidates].expand(len(rng), -1, -1, -1, -1)
 
 
@@ -93,10 +94,10 @@ def test_repeats_are_combined_to_as_much_less_noise(times):
     assert sent.abs().square().mean().item() == pytest.approx(1, abs=1e-4)
     variance = (torch.arange(10_000 * times) % 3 + 1) * 0.2
     noise = Rng([9]).complex_normal(10_000 * times) * variance.sqrt()
-    found, left = wire.from_air(sent + noise, variance[None], 20_000)
+    heard = wire.from_air(sent + noise, variance[None], 20_000)
     weights = (1 / variance).view(times, 10_000).sum(0).repeat_interleave(2)
-    torch.testing.assert_close(left[0], 1 / weights)
-    normal = (found - values) / left.sqrt()
+    torch.testing.assert_close(heard.noise[0], 1 / weights)
+    normal = (heard.values - values) / heard.noise.sqrt()
     assert normal.var().item() == pytest.approx(1, abs=5 * (2 / 20_000) ** 0.5)
 
 
@@ -104,10 +105,12 @@ def test_a_small_grant_carries_the_first_numbers():
     values = unit(2, 40)
     sent = wire.to_air(values, 6)
     torch.testing.assert_close(sent.abs().square().mean(1), torch.ones(2))
-    found, noise = wire.from_air(sent, torch.full((2, 6), 0.1), 40)
-    torch.testing.assert_close(torch.nn.functional.cosine_similarity(found[:, :12], values[:, :12]), torch.ones(2))
-    assert noise.isinf().sum(1).tolist() == [28, 28]
-    assert not found[:, 12:].any()
+    heard = wire.from_air(sent, torch.full((2, 6), 0.1), 40)
+    torch.testing.assert_close(
+        torch.nn.functional.cosine_similarity(heard.values[:, :12], values[:, :12]), torch.ones(2)
+    )
+    assert heard.noise.isinf().sum(1).tolist() == [28, 28]
+    assert not heard.values[:, 12:].any()
 
 
 @pytest.mark.parametrize(
@@ -117,14 +120,14 @@ def test_the_quantiser_lies_between_those_of_max(bits, least, most):
     """His of unequal cells, and of equal ones that stand for their middles (1960); and the noise is what it says."""
     assert least < quantiser.quantiser(bits).distortion < most
     values = Rng([2]).normal(50_000)[0]
-    found, noise = quantiser.from_bits(quantiser.to_bits(values, bits * 50_000 + 7)[None], 50_000)
-    assert (found[0] * values).mean().item() == pytest.approx(1, abs=0.03)
-    assert (found[0] - values).square().mean().item() == pytest.approx(noise[0, 0].item(), rel=0.05)
+    heard = quantiser.from_bits(quantiser.to_bits(values, bits * 50_000 + 7)[None], 50_000)
+    assert (heard.values[0] * values).mean().item() == pytest.approx(1, abs=0.03)
+    assert (heard.values[0] - values).square().mean().item() == pytest.approx(heard.noise[0, 0].item(), rel=0.05)
 
 
 def test_less_than_a_bit_a_number_tells_the_first_signs():
-    found, noise = quantiser.from_bits(quantiser.to_bits(torch.tensor([1.0, -1.0, 1.0]), 2)[None], 3)
-    assert (found.sign().tolist(), noise.isinf().tolist()) == ([[1, -1, 0]], [[False, False, True]])
+    heard = quantiser.from_bits(quantiser.to_bits(torch.tensor([1.0, -1.0, 1.0]), 2)[None], 3)
+    assert (heard.values.sign().tolist(), heard.noise.isinf().tolist()) == ([[1, -1, 0]], [[False, False, True]])
 
 
 def test_tokens_tell_the_whole_sentence(small):
@@ -163,12 +166,11 @@ def test_a_clear_channel_brings_the_features_themselves(small, photos, streams):
     draws = Still(photos)
     system = around(small, draws, image_stream=streams[0], text_stream=streams[1])
     delivery = deliver(system, photos[:2], snr_db=40.0)
-    image, image_noise, text, text_noise = draws.told[0]
-    wanted = {"image": small.features(photos[:2]), "text": 8**0.5 * small.clip.text_features(TEXTS[:2])}
-    for found, noise, right in ((image, image_noise, wanted["image"]), (text, text_noise, wanted["text"])):
-        least = 2 * noise + 1e-4  # what is said of the noise is what there is
-        assert ((found - right).square().mean(1) < least.mean(1) + 0.02).all()
-        assert (noise < 0.02).all()
+    wanted = small.features(photos[:2]), 8**0.5 * small.clip.text_features(TEXTS[:2])
+    for heard, right in zip(draws.told[0], wanted, strict=True):
+        least = 2 * heard.noise + 1e-4  # what is said of the noise is what there is
+        assert ((heard.values - right).square().mean(1) < least.mean(1) + 0.02).all()
+        assert (heard.noise < 0.02).all()
     share = system.transmitter.agreement.share((128, 128))
     assert delivery.uses.tolist() == [share.total] * 2
     coded = sum(stream != "analogue" for stream in streams)
@@ -180,11 +182,11 @@ def test_the_class_arrives_where_nothing_else_does(small, photos):
     draws = Still(photos)
     system = around(small, draws, image_stream="none", text_stream="class")
     delivery = deliver(system, photos[:2], snr_db=-10.0, categories=torch.tensor([3, 9]))
-    _, image_noise, text, text_noise = draws.told[0]
-    assert image_noise.isinf().all()
-    assert not text_noise.any()
+    image, text = draws.told[0]
+    assert image.noise.isinf().all()
+    assert not text.noise.any()
     names = small.clip.text_features([sentence(CLASSES[3]), sentence(CLASSES[9])])
-    torch.testing.assert_close(text, names * 8**0.5)
+    torch.testing.assert_close(text.values, names * 8**0.5)
     assert not delivery.reception.outage.any()
     with pytest.raises(UsageError, match="0 to 15, not 40"):
         deliver(system, photos[:1], categories=torch.tensor([40]))
@@ -193,9 +195,9 @@ def test_the_class_arrives_where_nothing_else_does(small, photos):
 def test_what_is_lost_is_known_to_be(small, photos):
     draws = Still(photos)
     delivery = deliver(around(small, draws, image_stream="digital", text_stream="caption"), photos[:2], snr_db=-30.0)
-    for values, noise in (draws.told[0][:2], draws.told[0][2:]):
-        assert noise.isinf().all()
-        assert not values.any()
+    for heard in draws.told[0]:
+        assert heard.noise.isinf().all()
+        assert not heard.values.any()
     assert delivery.reception.outage.all()
     assert delivery.reception.block_errors.tolist() == delivery.reception.blocks.tolist() == [2, 2]
 
@@ -262,9 +264,8 @@ def test_the_choice_becomes_the_noiseless_one():
     noise = Rng([seed_for("noise", row) for row in range(300)]).normal(64)
 
     def chosen(error, variance):
-        level = torch.full((64,), variance)
-        heard = truth + variance**0.5 * noise
-        return torch.stack([error(*row, level) for row in zip(candidates, heard, strict=True)]).argmin(1)
+        heard = Heard(truth + variance**0.5 * noise, torch.full((300, 64), variance))
+        return torch.stack([error(candidates[row], heard[row : row + 1]) for row in range(300)]).argmin(1)
 
     for error in (image_errors, text_errors):
         right = [(chosen(error, 10 ** (-snr / 10)) == chosen(error, 0.0)).float().mean() for snr in (-10, 5, 20, 60)]
@@ -274,12 +275,12 @@ def test_the_choice_becomes_the_noiseless_one():
 
 
 def test_lost_features_have_no_say():
-    found, lost = unit(5, 16), torch.full((16,), torch.inf)
-    assert not image_errors(found, torch.zeros(16), lost).any()
-    assert text_errors(found, torch.zeros(16), lost).tolist() == [1] * 5
-    half = torch.where(torch.arange(16) < 8, 0.1, torch.inf)
-    heard = torch.where(torch.arange(16) < 8, found[2], 0)
-    assert int(image_errors(found, heard, half).argmin()) == 2
+    found, lost = unit(5, 16), Heard.nothing(1, 16)
+    assert not image_errors(found, lost).any()
+    assert text_errors(found, lost).tolist() == [1] * 5
+    came_in = torch.arange(16)[None] < 8
+    half = Heard(torch.where(came_in, found[2], 0), torch.where(came_in, 0.1, torch.inf))
+    assert int(image_errors(found, half).argmin()) == 2
 
 
 def test_each_weight_asks_its_own_network(small, photos):
@@ -333,7 +334,7 @@ def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
     made, ids = networks.drawing("base", small.clip, small.features, "space", "")
     assert (made.pipeline, ids) == (pretrained.TURBO, ["space", pretrained.TURBO])
     assert made.directions.shape == (len(made.words), 8)
-    assert made.coarse(torch.zeros(1, 128), torch.full((1, 128), torch.inf)).shape == (1, 3, 128, 128)
+    assert made.coarse(Heard.nothing(1, 128)).shape == (1, 3, 128, 128)
     with pytest.raises(UsageError, match="8 channels of a latent"):
         networks.drawing("base", small.clip, ImageFeatures(2, 8, 8), "space", "")
 

@@ -34,14 +34,14 @@ with shown:
         ],
         width=226,
     )
-    parts.numbers(
+    parts.scores(
+        delivery,
         [
             ("Candidates", str(len(found)), "candidates"),
             ("Chosen", f"number {chosen}", "score"),
             ("Least score", f"{found[chosen - 1][1]:.3g}", "score"),
-        ]
+        ],
     )
-    parts.scores(delivery)
 parts.made_by(
     parts.call_of(calls.send_photo, "photo", point),
     [calls.send_photo, calls.candidates_of, calls.point_of],

@@ -34,15 +34,17 @@ with shown, parts.refusals(), photo.privately(), st.spinner("Sending"):
     point = calls.point_of("carrier_image", channel, snr_db, medium_cbr=budget)
     room = calls.capacity_bytes(photo.picture, point)
     hidden = calls.hide_file(photo.picture, payload, point)
-with shown:
+pictures, numbers = shown.columns(parts.PAIR)
+with pictures:
     parts.gallery(
-        "hide",
+        "pair_hide",
         [
             (photo.picture.pixels, f"sent, and in it {name}, {len(payload)} bytes"),
             (hidden.delivery.reception.images[0], parts.verdict(hidden.delivery)),
         ],
         width=400,
     )
+with numbers:
     if hidden.payload is None:
         st.error(f"{name} did not arrive: its checksum does not hold, and nothing is given in its place.")
     else:
@@ -50,8 +52,7 @@ with shown:
         if file is None:
             st.code(hidden.payload.decode(errors="replace"), None, wrap_lines=True)
         st.download_button(f"Save {name} as it arrived", hidden.payload, name, on_click="ignore")
-    parts.numbers([("This photograph carries at most", f"{room} bytes", "capacity")])
-    parts.scores(hidden.delivery)
+    parts.scores(hidden.delivery, [("This photograph carries at most", f"{room} bytes", "capacity")])
 parts.made_by(
     parts.call_of(calls.hide_file, f"photo, {'payload' if file else repr(payload)}", point),
     [calls.hide_file, calls.capacity_bytes, calls.point_of],

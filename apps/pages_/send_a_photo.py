@@ -26,15 +26,17 @@ with shown, parts.refusals(), photo.privately(), st.spinner("Sending"):
     delivery = calls.send_photo(photo.picture, point)
     height, width = delivery.sample.size
 
-with shown:
+pictures, numbers = shown.columns(parts.PAIR)
+with pictures:
     parts.gallery(
-        "send",
+        "pair_send",
         [
             (photo.picture.pixels, f"sent, {width} x {height} pixels"),
             (delivery.reception.images[0], parts.verdict(delivery)),
         ],
         width=400,
     )
+with numbers:
     parts.scores(delivery)
 parts.made_by(
     parts.call_of(calls.send_photo, "photo", point),

@@ -8,8 +8,8 @@ from semcom.systems.scene.classes import CLASSES, PALETTE
 
 st.title("Street scene")
 st.write(
-    "Only the class of each pixel is sent (road, car, tree ...); a network paints the street again. Beside it stands "
-    "the photograph as an ordinary file of as many bytes."
+    "Only the class of each pixel is sent (road, car, tree ...), and a network paints a street from it. Beside it, the "
+    "picture as an ordinary file (WebP) of as many bytes, as if the air had lost nothing of it."
 )
 
 streets = {picture.name: picture for picture in parts.streets(*parts.STREETS)}
@@ -36,23 +36,24 @@ with shown:
             (picture.pixels, "the street"),
             (sent_map, f"map as sent, {size_bytes} bytes"),
             (received_map, "map as received; black: lost"),
-            (delivery.reception.images[0], f"painted from the map: {parts.verdict(delivery)}"),
-            (webp, f"WebP of {size_bytes} bytes, no loss on the air"),
+            (delivery.reception.images[0], f"painted: {parts.verdict(delivery)}"),
+            (webp, f"WebP file, {size_bytes} bytes"),
         ],
         width=226,
     )
     keys = [
-        f'<span style="color:rgb{colour}">&#9632;</span> {name}' for name, colour in zip(CLASSES, PALETTE, strict=False)
+        f'<span style="white-space: nowrap"><span style="color:rgb{colour}">&#9632;</span> {name}</span>'
+        for name, colour in zip(CLASSES, PALETTE, strict=False)
     ]
     st.html(f'<div style="line-height:1.9">{" &emsp; ".join(keys)}</div>')
     ratio = calls.score("compression_ratio", delivery)
-    parts.numbers(
+    parts.scores(
+        delivery,
         [
             ("Label map", f"{size_bytes} bytes", "label_map"),
             ("Smaller than raw by", "none" if ratio is None else f"{ratio:.0f} times", "compression_ratio"),
-        ]
+        ],
     )
-    parts.scores(delivery)
 parts.made_by(
     parts.call_of(calls.send_photo, "street", point, settings),
     [calls.send_photo, calls.maps_of, calls.webp_at_equal_bytes, calls.point_of],

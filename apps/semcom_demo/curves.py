@@ -30,6 +30,7 @@ def draw(
         "type": "quantitative",
         "title": "SNR in dB",
         "scale": {"domain": list(span_db), "nice": False},
+        "axis": {"tickMinStep": 2, "tickCount": 14, "labelFlush": False},
     }
     y = {"field": "value", "type": "quantitative", "title": title, "scale": {"zero": False}}
     colour = {
@@ -37,7 +38,7 @@ def draw(
         "type": "nominal",
         "title": None,
         "scale": {"domain": list(systems), "range": _COLOURS[: len(systems)]},
-        "legend": {"orient": "bottom", "columns": 2},
+        "legend": {"orient": "bottom", "columns": 3, "symbolOpacity": 1},
     }
     dash = {"condition": {"test": "datum.system == 'capacity'", "value": [6, 4]}, "value": [1, 0]}
     tooltip = [

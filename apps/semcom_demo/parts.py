@@ -30,6 +30,9 @@ EVERYDAY = 7  # photographs; those after them are of microscopes and telescopes
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { max-width: 1280px; padding: 4.5rem 2rem 2rem; }
 .st-key-scenario_text textarea { font-family: monospace; }
+@media (max-width: 1280px) {
+  [class*="st-key-gallery_pair"] [data-testid="stElementContainer"] { flex: 0 0 calc(50% - 0.5rem) !important; }
+}
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 1.5rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.5rem 0; }
@@ -40,6 +43,8 @@ STYLE = """<style>
   [class*="st-key-gallery"] [data-testid="stElementContainer"] * { max-width: 100%; }
 }
 </style>"""
+
+PAIR = (2.3, 1)  # columns of two pictures side by side, and of the numbers to their right
 
 _SCORES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "snr_realised_db": "SNR met", "ber": "Bit errors"}
 
@@ -179,14 +184,14 @@ def numbers(items: Sequence[tuple[str, str, str]]) -> None:
             st.metric(label, value, help=MEANINGS[meaning], width="content")
 
 
-def scores(delivery: Delivery) -> None:
-    """What a delivery cost and what it is worth."""
+def scores(delivery: Delivery, before: Sequence[tuple[str, str, str]] = ()) -> None:
+    """What a delivery cost and what it is worth, after numbers of the page's own."""
     uses = [("Channel uses", f"{int(delivery.uses[0]):,}", "uses")]
     if delivery.medium_uses[0] != delivery.uses[0]:
         uses.append(("Uses of the medium", f"{int(delivery.medium_uses[0]):,}", "medium_uses"))
     values = {name: calls.score(name, delivery) for name in _SCORES}
     measured = [(_SCORES[name], written(name, value), name) for name, value in values.items() if value is not None]
-    numbers([*measured[:2], *uses, *measured[2:]])
+    numbers([*before, *measured[:2], *uses, *measured[2:]])
 
 
 def written(metric: str, value: float | None) -> str:

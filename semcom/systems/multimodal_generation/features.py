@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from channels._errors import UsageError
 from semcom.systems.deepjscc.networks import colour_dct
-from semcom.systems.multimodal_generation.air import reliability
+from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Residual, damp
 
 SIDE = 128  # pixels of the pictures that the tiny preset knows
@@ -37,7 +37,7 @@ class ImageFeatures(nn.Module):
     >>> features = network(torch.rand(3, 3, 128, 128))
     >>> features.shape, bool((features.square().mean(1) - 1).abs().max() < 1e-5)
     (torch.Size([3, 128]), True)
-    >>> network.estimate(features, torch.full((3, 128), 0.1)).shape
+    >>> network.estimate(Heard(features, torch.full((3, 128), 0.1))).shape
     torch.Size([3, 8, 16, 16])
     """
 
@@ -94,19 +94,15 @@ class ImageFeatures(nn.Module):
         grid = (self.linear(functional.avg_pool2d(images - 0.5, 2)) + told).float().flatten(1)
         return grid * grid.square().mean(1, keepdim=True).clamp(min=1e-12).rsqrt(), deep
 
-    def read(
-        self, features: Float[Tensor, "rows features"], noise: Float[Tensor, "rows features"]
-    ) -> Float[Tensor, "rows hidden 8 8"]:
-        """What is understood of features that came in with noise of known variance."""
-        weight = reliability(noise)
-        grids = torch.cat([features * weight, weight], 1).unflatten(1, (2 * self.channels, GRID, GRID))
+    def read(self, heard: Heard) -> Float[Tensor, "rows hidden 8 8"]:
+        """What is understood of features that came in."""
+        weight = heard.reliability
+        grids = torch.cat([heard.values * weight, weight], 1).unflatten(1, (2 * self.channels, GRID, GRID))
         return self.enter(grids)
 
-    def estimate(
-        self, features: Float[Tensor, "rows features"], noise: Float[Tensor, "rows features"]
-    ) -> Float[Tensor, "rows latent 16 16"]:
+    def estimate(self, heard: Heard) -> Float[Tensor, "rows latent 16 16"]:
         """The autoencoder's latent as far as noisy features tell it, in the mean square."""
-        return self.leave(self.read(features, noise)).float()
+        return self.leave(self.read(heard)).float()
 
 
 def _first_stages(backbone: Any) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from channels._rng import Rng
-from semcom.systems.multimodal_generation.air import reliability
+from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, check_size
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
@@ -20,6 +20,7 @@ _SPREAD = 0.5  # variance of a latent around its estimate that the untrained gen
 _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
 
 
+@runtime_checkable
 class Draws(Protocol):
     """What makes candidates; the receiver asks for no more."""
 
@@ -27,20 +28,12 @@ class Draws(Protocol):
         """Complain about pictures of a height and width that it cannot make."""
 
     def generate(
-        self,
-        image_features: Float[Tensor, "rows image_reals"],
-        image_noise: Float[Tensor, "rows image_reals"],
-        text_features: Float[Tensor, "rows text_reals"],
-        text_noise: Float[Tensor, "rows text_reals"],
-        rng: Rng,
-        candidates: int,
-        steps: int,
+        self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
     ) -> Float[Tensor, "rows candidates 3 h w"]:
         """Make `candidates` pictures a row, in [0, 1]; number k depends on the row's seed and on k, not on the rest.
 
         Args:
-            image_features, text_features: as they came in, of unit mean square when sent.
-            image_noise, text_noise: variance of the noise on each number; infinite where nothing came in.
+            image, text: features as they came in.
             rng: one stream a row.
             candidates: how many.
             steps: of the diffusion model.
@@ -171,29 +164,20 @@ class TinyGenerator:
 
     @torch.no_grad()
     def generate(
-        self,
-        image_features: Float[Tensor, "rows image_reals"],
-        image_noise: Float[Tensor, "rows image_reals"],
-        text_features: Float[Tensor, "rows text_reals"],
-        text_noise: Float[Tensor, "rows text_reals"],
-        rng: Rng,
-        candidates: int,
-        steps: int,
+        self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
     ) -> Float[Tensor, "rows candidates 3 h w"]:
         """See `Draws`; the candidates of all rows go through the network together."""
         side = SIDE // 8
         noise = rng.derive("candidates").normal(candidates, self.generator.latent, side, side)
-        condition = told(self.features, image_features, image_noise, text_features, text_noise)
+        condition = told(self.features, image, text)
         repeated = condition.each(lambda part: part.repeat_interleave(candidates, 0))
-        latents = integrate(self._velocity(repeated), noise.flatten(0, 1).to(image_features.device), steps)
+        latents = integrate(self._velocity(repeated), noise.flatten(0, 1).to(image.values.device), steps)
         pictures = self.autoencoder.decode(latents).clamp(0, 1)
         return pictures.unflatten(0, (len(rng), candidates))
 
-    def coarse(
-        self, image_features: Float[Tensor, "rows reals"], image_noise: Float[Tensor, "rows reals"]
-    ) -> Float[Tensor, "rows 3 h w"]:
+    def coarse(self, image: Heard) -> Float[Tensor, "rows 3 h w"]:
         """The picture that the image features alone tell, in the mean square: no diffusion, no text."""
-        return coarse(self.autoencoder, self.features, image_features, image_noise)
+        return coarse(self.autoencoder, self.features, image)
 
     def _velocity(self, condition: Condition) -> Velocity:
         if self.guidance == 1:
@@ -208,23 +192,19 @@ class TinyGenerator:
         return guided
 
 
-def told(
-    features: ImageFeatures, image_features: Tensor, image_noise: Tensor, text_features: Tensor, text_noise: Tensor
-) -> Condition:
+def told(features: ImageFeatures, image: Heard, text: Heard) -> Condition:
     """The condition that received features make."""
-    image_weight, text_weight = reliability(image_noise), reliability(text_noise)
+    image_weight, text_weight = image.reliability, text.reliability
     return Condition(
-        features.estimate(image_features, image_noise) * (image_weight.amax(1) > 0)[:, None, None, None],
-        image_features * image_weight,
+        features.estimate(image) * (image_weight.amax(1) > 0)[:, None, None, None],
+        image.values * image_weight,
         image_weight,
-        text_features * text_weight,
+        text.values * text_weight,
         text_weight,
     )
 
 
 @torch.no_grad()
-def coarse(
-    autoencoder: Autoencoder, features: ImageFeatures, image_features: Tensor, image_noise: Tensor
-) -> Float[Tensor, "rows 3 h w"]:
+def coarse(autoencoder: Autoencoder, features: ImageFeatures, image: Heard) -> Float[Tensor, "rows 3 h w"]:
     """The picture of the latent that image features let estimate, in [0, 1]."""
-    return autoencoder.decode(features.estimate(image_features, image_noise)).clamp(0, 1)
+    return autoencoder.decode(features.estimate(image)).clamp(0, 1)

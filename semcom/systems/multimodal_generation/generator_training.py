@@ -16,10 +16,10 @@ from semcom.imagenet import adopt, tensors
 from semcom.images import Picture
 from semcom.metrics import psnr
 from semcom.system import Sample
-from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
+from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, told
+from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse, told
 from semcom.systems.multimodal_generation.teacher import Teacher, distance
 from semcom.training_task import Phase, Send, Task
 
@@ -73,8 +73,7 @@ def featuring(autoencoder: str, initial: str = "imagenet") -> Task:
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
         features, deep = network.encode(sample.images)
         received = send(to_symbols(features), snr_db)
-        values, noise = from_symbols(received.symbols, received.noise_var, network.dimension)
-        hidden = network.read(values, noise)
+        hidden = network.read(from_symbols(received.symbols, received.noise_var, network.dimension))
         with torch.no_grad():
             latents = space.encode(sample.images)
             verdict = teacher.verdict(deep)
@@ -90,9 +89,8 @@ def featuring(autoencoder: str, initial: str = "imagenet") -> Task:
         features = network(images)
         measured: dict[str, float] = {}
         for snr_db in _SNR_DB:
-            values, noise = _noisy(features, snr_db, "image")
-            coarse = space.decode(network.estimate(values, noise)).clamp(0, 1)
-            measured |= _quality(teacher, coarse, images, f" at {snr_db:g} dB")
+            found = coarse(space, network, _noisy(features, snr_db, "image"))
+            measured |= _quality(teacher, found, images, f" at {snr_db:g} dB")
         return measured
 
     moved = nn.ModuleDict({"network": network, "pupil": pupil})
@@ -126,12 +124,18 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
             latents = space.encode(sample.images)
             image, text = seen(sample.images), text_features(_captions(sample)).to(latents.device) * dimension**0.5
             received = send(to_symbols(torch.cat([image, text], 1)), snr_db)
-            values, noise = from_symbols(received.symbols, received.noise_var, seen.dimension + dimension)
+            both = from_symbols(received.symbols, received.noise_var, seen.dimension + dimension)
+            of_image, of_text = (
+                Heard(values, noise)
+                for values, noise in zip(
+                    both.values.split([seen.dimension, dimension], 1),
+                    both.noise.split([seen.dimension, dimension], 1),
+                    strict=True,
+                )
+            )
             louder = _own_snr(rng.derive("text SNR"), snr_db)
-            values[:, seen.dimension :] = text + (values[:, seen.dimension :] - text) * louder.sqrt()
-            noise[:, seen.dimension :] *= louder
-            parts = (values[:, : seen.dimension], noise[:, : seen.dimension])
-            condition = told(seen, *parts, values[:, seen.dimension :], noise[:, seen.dimension :])
+            of_text = Heard(text + (of_text.values - text) * louder.sqrt(), of_text.noise * louder)
+            condition = told(seen, of_image, of_text)
             lost = rng.derive("lost").uniform(1)[:, 0].to(latents.device)
             has_image, has_text = lost > 2 * _LOST, (lost > _LOST) & (lost < 1 - _LOST)
             condition = condition.kept(has_image.float(), has_text.float())
@@ -152,8 +156,7 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
         text = text_features([picture.caption or "" for picture in pictures]).to(images.device) * dimension**0.5
         for snr_db in _SNR_DB:
             rng = Rng([seed_for("validate", picture.name) for picture in pictures])
-            received = (*_noisy(image, snr_db, "image"), *_noisy(text, snr_db, "text"))
-            drawn = tiny.generate(*received, rng, 1, 8)[:, 0]
+            drawn = tiny.generate(_noisy(image, snr_db, "image"), _noisy(text, snr_db, "text"), rng, 1, 8)[:, 0]
             measured |= _quality(teacher, drawn, images, f" at {snr_db:g} dB")
         return measured
 
@@ -189,11 +192,11 @@ def _own_snr(rng: Rng, snr_db: Float[Tensor, " rows"]) -> Float[Tensor, "rows 1"
     return torch.where(own < 0.5, 1, other)[:, None]
 
 
-def _noisy(values: Float[Tensor, "rows reals"], snr_db: float, name: str) -> tuple[Tensor, Tensor]:
-    """Features of validation pictures as AWGN leaves them, always the same, and the noise variance."""
+def _noisy(values: Float[Tensor, "rows reals"], snr_db: float, name: str) -> Heard:
+    """Features of validation pictures as AWGN leaves them, always the same."""
     rng = Rng([seed_for("validate", name, row) for row in range(len(values))])
     noise = torch.full_like(values, 10 ** (-snr_db / 10))
-    return values + noise.sqrt() * rng.normal(values.shape[1]).to(values.device), noise
+    return Heard(values + noise.sqrt() * rng.normal(values.shape[1]).to(values.device), noise)
 
 
 def _stacked(pictures: Sequence[Picture], network: torch.nn.Module) -> Float[Tensor, "rows 3 h w"]:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from channels._errors import UsageError
 from semcom.systems.multimodal_generation import clip as clips
-from semcom.systems.multimodal_generation import generator as generators
 from semcom.systems.multimodal_generation.clip import SYSTEM, Clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.generator import Draws
 from semcom.systems.multimodal_generation.words import TEMPLATES
 
 Preset = Literal["tiny", "base"]
 
 DEFAULTS = {"clip": "none", "features": "none", "autoencoder": "none", "generator": "none"}
 """Weight files that an empty name stands for, of the tiny preset."""
-
-
-@runtime_checkable
-class Draws(generators.Draws, Protocol):
-    """What makes candidates, as `generator.Draws` says."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +80,7 @@ def drawing(
     if preset == "base":
         name = generator or TURBO
         directions = clip.text_features([TEMPLATES[0].format(word) for word in clip.words])
-        made = load_stable_diffusion(
-            name, lambda values, noise: coarse(space, features, values, noise), clip.words, directions
-        )
+        made = load_stable_diffusion(name, lambda image: coarse(space, features, image), clip.words, directions)
         return made, [space_id, name]
     network, network_id = rebuild(generator or DEFAULTS["generator"], SYSTEM, Generator)
     wanted = {"latent": latent, "channels": features.channels, "text": clip.dimension}

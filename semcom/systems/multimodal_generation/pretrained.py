@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
+from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.words import TEMPLATES
 
 TURBO = "stabilityai/sd-turbo"
@@ -27,7 +28,7 @@ TURBO = "stabilityai/sd-turbo"
 _WORDS = 3  # in a prompt
 _LEAST_STRENGTH = 0.5  # of the way to pure noise, where the features are clear; all of it where they are lost
 
-Coarse = Callable[[Float[Tensor, "rows reals"], Float[Tensor, "rows reals"]], Float[Tensor, "rows 3 h w"]]
+Coarse = Callable[[Heard], Float[Tensor, "rows 3 h w"]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class StableDiffusion:
 
     Args:
         pipeline: of diffusers.
-        coarse: received image features and the variance of their noise to a picture.
+        coarse: received image features to a picture.
         words: that prompts are made of, and `directions` [words, dimension] their unit vectors in the space of the
             received text features.
         guidance: of the pipeline; 0 is what turbo pipelines were distilled for.
@@ -58,22 +59,15 @@ class StableDiffusion:
 
     @torch.no_grad()
     def generate(
-        self,
-        image_features: Float[Tensor, "rows image_reals"],
-        image_noise: Float[Tensor, "rows image_reals"],
-        text_features: Float[Tensor, "rows text_reals"],
-        text_noise: Float[Tensor, "rows text_reals"],
-        rng: Rng,
-        candidates: int,
-        steps: int,
+        self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
     ) -> Float[Tensor, "rows candidates 3 h w"]:
         """See `generator.Draws`; rows go one by one, because each starts as far away as its own noise asks."""
         starts = functional.interpolate(
-            self.coarse(image_features, image_noise), (self.side, self.side), mode="bicubic", antialias=True
+            self.coarse(image), (self.side, self.side), mode="bicubic", antialias=True
         ).clamp(0, 1)
         drawn = []
-        for row, prompt in enumerate(self.prompts(text_features, text_noise)):
-            strength = _strength(image_noise[row])
+        for row, prompt in enumerate(self.prompts(text)):
+            strength = _strength(image.reliability[row])
             seed = rng.derive("candidates").seeds[row]
             made = self.pipeline(
                 prompt=[prompt] * candidates,
@@ -87,9 +81,9 @@ class StableDiffusion:
             drawn.append(made.images.float().to(starts.device))
         return torch.stack(drawn)
 
-    def prompts(self, text_features: Float[Tensor, "rows reals"], text_noise: Float[Tensor, "rows reals"]) -> list[str]:
+    def prompts(self, text: Heard) -> list[str]:
         """The nearest words to each row of received text features, as a sentence; "" where nothing came in."""
-        heard = (text_features / (1 + text_noise)).to(self.directions.device)
+        heard = (text.values * text.reliability).to(self.directions.device)
         best = (heard @ self.directions.T).topk(min(_WORDS, len(self.words))).indices.tolist()
         sentences = [TEMPLATES[0].format(", ".join(self.words[index] for index in row)) for row in best]
         return [said if row.any() else "" for said, row in zip(sentences, heard, strict=True)]
@@ -130,7 +124,7 @@ def load_stable_diffusion(
     return StableDiffusion(pipeline, coarse, words, directions, guidance)
 
 
-def _strength(noise: Float[Tensor, " reals"]) -> float:
+def _strength(reliability: Float[Tensor, " reals"]) -> float:
     """How far from the coarse picture to start: the share of noise in what came in, from a half to one."""
-    lost = (1 - 1 / (1 + noise)).mean().item()
+    lost = 1 - reliability.mean().item()
     return _LEAST_STRENGTH + (1 - _LEAST_STRENGTH) * lost

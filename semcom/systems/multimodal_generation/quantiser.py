@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from semcom.systems.multimodal_generation.air import Heard
+
 MOST_BITS = 6  # of a number: 30 dB of signal over distortion, which no receiver asks more of
 _STEPS = [0.01 * step for step in range(1, 201)]
 
@@ -53,17 +55,15 @@ def to_bits(values: Float[Tensor, " reals"], room: int) -> UInt8[Tensor, " room"
     return torch.nn.functional.pad(written, (0, room - len(written)))
 
 
-def from_bits(
-    payload: UInt8[Tensor, "rows room"], reals: int
-) -> tuple[Float[Tensor, "rows reals"], Float[Tensor, "rows reals"]]:
-    """Numbers as a channel with noise would hand them on, unbiased, and the variance of the noise on each.
+def from_bits(payload: UInt8[Tensor, "rows room"], reals: int) -> Heard:
+    """Numbers as a channel with noise would hand them on.
 
     A level l with distortion D is the mean of the number given the cell; y = l / (1 - D) has E[y x] = E[x^2] = 1 and an
     error of variance D / (1 - D). The variance is infinite where nothing was sent.
 
     >>> numbers = torch.tensor([0.5, -2.0])
-    >>> values, noise = from_bits(to_bits(numbers, 16)[None], 2)
-    >>> bool((values - numbers).abs().max() < 0.15), bool(noise.max() < 0.01)
+    >>> heard = from_bits(to_bits(numbers, 16)[None], 2)
+    >>> bool((heard.values - numbers).abs().max() < 0.15), bool(heard.noise.max() < 0.01)
     (True, True)
     """
     rows, room = payload.shape
@@ -71,10 +71,10 @@ def from_bits(
     found = quantiser(bits)
     places = torch.arange(bits - 1, -1, -1)
     cells = (payload[:, : count * bits].long().view(rows, count, bits) << places).sum(2)
-    values, noise = torch.zeros(rows, reals), torch.full((rows, reals), torch.inf)
-    values[:, :count] = torch.tensor(found.levels)[cells] / (1 - found.distortion)
-    noise[:, :count] = found.distortion / (1 - found.distortion)
-    return values, noise
+    heard = Heard.nothing(rows, reals)
+    heard.values[:, :count] = torch.tensor(found.levels)[cells] / (1 - found.distortion)
+    heard.noise[:, :count] = found.distortion / (1 - found.distortion)
+    return heard
 
 
 def _plan(reals: int, room: int) -> tuple[int, int]:

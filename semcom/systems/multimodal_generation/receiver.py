@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,9 +14,10 @@ from semcom.system import Receiver
 from semcom.systems._interleaver import interleaver
 from semcom.systems.digital import header, schemes
 from semcom.systems.multimodal_generation import captions, quantiser, wire
+from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.networks import Draws
+from semcom.systems.multimodal_generation.generator import Draws
 from semcom.systems.multimodal_generation.selection import (
     Criterion,
     Generated,
@@ -31,16 +30,8 @@ from semcom.systems.multimodal_generation.transmitter import fitted
 from semcom.systems.multimodal_generation.wire import CLASS_BITS, Wire
 from semcom.systems.multimodal_generation.words import CLASSES, sentence
 
+_Stream = tuple[Heard, Bool[Tensor, " rows"] | None]  # None of a stream that is not coded
 _AT_ONCE = 64  # pictures that are generated together, which bounds the memory
-
-
-@dataclass
-class _Heard:
-    """What came in of one stream: numbers, the variance of the noise on each, and which code blocks failed."""
-
-    values: Float[Tensor, "rows reals"]
-    noise: Float[Tensor, "rows reals"]
-    failed: Bool[Tensor, " rows"] | None = None  # None of a stream that is not coded
 
 
 class GenerationReceiver(Receiver):
@@ -72,11 +63,12 @@ class GenerationReceiver(Receiver):
 
     @torch.no_grad()
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Generated:
-        image, text = self._listen(received, size)
-        failed = [stream.failed for stream in (image, text) if stream.failed is not None]
+        (image, image_failed), (text, text_failed) = self._listen(received, size)
+        failed = [stream for stream in (image_failed, text_failed) if stream is not None]
         rows = max(1, _AT_ONCE // self.candidates)
         parts = [
-            self._generated(image, text, rng, slice(first, first + rows), size) for first in range(0, len(rng), rows)
+            self._generated(image[part], text[part], rng[part], size)
+            for part in (slice(first, first + rows) for first in range(0, len(rng), rows))
         ]
         candidates, of_image, of_text = (torch.cat(part) for part in zip(*parts, strict=True))
         scores = self.criterion.scores(of_image, of_text)
@@ -98,25 +90,22 @@ class GenerationReceiver(Receiver):
     def _streams(self) -> int:
         return (self.agreement.image != "none") + (self.agreement.text != "none")
 
-    def _generated(
-        self, image: _Heard, text: _Heard, rng: Rng, part: slice, size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Candidates of some rows in the pictures' size, and both errors of each."""
-        heard = image.values[part], image.noise[part], text.values[part], text.noise[part]
-        drawn = self.draws.generate(*heard, rng[part], self.candidates, self.steps).cpu()
-        seen = [fitted(pictures) for pictures in drawn]
-        of_image = [image_errors(self.features(seen[row]), heard[0][row], heard[1][row]) for row in range(len(drawn))]
-        of_text = [
-            text_errors(self.clip.image_features(seen[row]), heard[2][row], heard[3][row]) for row in range(len(drawn))
-        ]
+    def _generated(self, image: Heard, text: Heard, rng: Rng, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Candidates in the pictures' size, and both errors of each."""
+        drawn = self.draws.generate(image, text, rng, self.candidates, self.steps).cpu()
+        of_image, of_text = [], []
+        for row, pictures in enumerate(drawn):
+            seen = fitted(pictures)
+            of_image.append(image_errors(self.features(seen), image[row : row + 1]))
+            of_text.append(text_errors(self.clip.image_features(seen), text[row : row + 1]))
         shown = drawn
         if drawn.shape[-2:] != size:
             shown = functional.interpolate(drawn.flatten(0, 1), size, mode="bicubic", antialias=True)
             shown = shown.clamp(0, 1).unflatten(0, drawn.shape[:2])
         return shown, torch.stack(of_image), torch.stack(of_text)
 
-    def _listen(self, received: Received, size: tuple[int, int]) -> tuple[_Heard, _Heard]:
-        """Both streams."""
+    def _listen(self, received: Received, size: tuple[int, int]) -> tuple[_Stream, _Stream]:
+        """Both streams, and of each the code blocks that failed."""
         agreement, share = self.agreement, self.agreement.share(size)
         order = interleaver(share.total)
         symbols, noise_var = received.symbols.cpu()[:, order], received.noise_var.cpu()[:, order]
@@ -130,15 +119,14 @@ class GenerationReceiver(Receiver):
 
     def _stream(
         self, stream: str, symbols: Tensor, noise_var: Tensor, indices: Int[Tensor, " rows"], reals: int
-    ) -> _Heard:
-        """Numbers of a stream; those that never came in are zeros with infinite noise."""
+    ) -> _Stream:
         rows, uses = symbols.shape
         if stream == "analogue":
-            return _Heard(*wire.from_air(symbols, noise_var, reals))
-        heard = _Heard(torch.zeros(rows, reals), torch.full((rows, reals), torch.inf))
+            return wire.from_air(symbols, noise_var, reals), None
+        heard = Heard.nothing(rows, reals)
         if not uses:
-            return heard
-        heard.failed = torch.ones(rows, dtype=torch.bool)
+            return heard, None
+        failed = torch.ones(rows, dtype=torch.bool)
         for index in indices.unique().tolist():
             room = CLASS_BITS if stream == "class" else wire.room(uses, index)
             if not room:
@@ -147,12 +135,13 @@ class GenerationReceiver(Receiver):
             found = modem.decode(symbols[part], noise_var[part], wire.scheme(index), room)
             good = part[found.ok]
             if len(good):
-                heard.values[good], heard.noise[good] = self._told(stream, found.bits[found.ok], reals)
-                heard.failed[good] = False
-        return heard
+                told = self._told(stream, found.bits[found.ok], reals)
+                heard.values[good], heard.noise[good] = told.values, told.noise
+                failed[good] = False
+        return heard, failed
 
-    def _told(self, stream: str, payload: UInt8[Tensor, "rows room"], reals: int) -> tuple[Tensor, Tensor]:
-        """Numbers of payloads that arrived, and the variance of what noise is on each."""
+    def _told(self, stream: str, payload: UInt8[Tensor, "rows room"], reals: int) -> Heard:
+        """Numbers of payloads that arrived."""
         if stream == "digital":
             return quantiser.from_bits(payload, reals)
         if stream == "caption":
@@ -161,4 +150,4 @@ class GenerationReceiver(Receiver):
             numbers = (payload.long() << torch.arange(CLASS_BITS - 1, -1, -1)).sum(1).tolist()
             names = [sentence(CLASSES[number]) if number < len(CLASSES) else "" for number in numbers]
             found = torch.cat([self.clip.text_features([name]) for name in names])
-        return found.cpu() * reals**0.5, torch.zeros(len(payload), reals)
+        return Heard(found.cpu() * reals**0.5, torch.zeros(len(payload), reals))

@@ -16,6 +16,7 @@ from channels._errors import UsageError
 from channels._rng import Rng
 from semcom import cache
 from semcom.images import SOURCES, Entry, to_tensor
+from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.selection import Criterion, image_errors, text_errors
@@ -43,14 +44,7 @@ class Gallery:
         """Every size will do: what is shown is resized."""
 
     def generate(
-        self,
-        image_features: Float[Tensor, "rows image_reals"],
-        image_noise: Float[Tensor, "rows image_reals"],
-        text_features: Float[Tensor, "rows text_reals"],
-        text_noise: Float[Tensor, "rows text_reals"],
-        rng: Rng,
-        candidates: int,
-        steps: int,
+        self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
     ) -> Float[Tensor, "rows candidates 3 h w"]:
         """See `generator.Draws`; the nearest first. Nothing is drawn, and there are no steps.
 
@@ -61,8 +55,8 @@ class Gallery:
             raise UsageError(f"the gallery has {len(self.entries)} pictures, fewer than {candidates} candidates")
         found = []
         for row in range(len(rng)):
-            of_image = image_errors(self.image, image_features[row].cpu(), image_noise[row].cpu())
-            of_text = text_errors(self.text, text_features[row].cpu(), text_noise[row].cpu())
+            of_image = image_errors(self.image, image[row : row + 1])
+            of_text = text_errors(self.text, text[row : row + 1])
             order = self.criterion.scores(of_image[None], of_text[None])[0].argsort(stable=True)
             found.append(torch.stack([_pixels(self.entries[place]) for place in order[:candidates].tolist()]))
         return torch.stack(found)

@@ -12,7 +12,7 @@ from torch import Tensor
 from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.system import Reception
-from semcom.systems.multimodal_generation.air import reliability
+from semcom.systems.multimodal_generation.air import Heard
 
 Keep = Literal["best", "first", "random"]
 
@@ -61,19 +61,15 @@ class Generated(Reception):
     text_errors: Float[Tensor, "rows candidates"] | None = None
 
 
-def image_errors(
-    found: Float[Tensor, "candidates reals"], heard: Float[Tensor, " reals"], noise: Float[Tensor, " reals"]
-) -> Float[Tensor, " candidates"]:
-    """Mean squared distance to the features that came in, each number weighted by its reliability; 0 without any."""
-    weight = reliability(noise[None])[0]
-    return ((found - heard).square() * weight).sum(1) / weight.sum().clamp(min=1e-12)
+def image_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
+    """Mean squared distance to one row of what came in, each number weighted by its reliability; 0 without any."""
+    weight = heard.reliability
+    return ((found - heard.values).square() * weight).sum(1) / weight.sum().clamp(min=1e-12)
 
 
-def text_errors(
-    found: Float[Tensor, "candidates reals"], heard: Float[Tensor, " reals"], noise: Float[Tensor, " reals"]
-) -> Float[Tensor, " candidates"]:
-    """1 - cosine with the features that came in, each number weighted by its reliability; 1 without any."""
-    return 1 - torch.nn.functional.cosine_similarity(found, heard[None] * reliability(noise[None]))
+def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
+    """1 - cosine with one row of what came in, each number weighted by its reliability; 1 without any."""
+    return 1 - torch.nn.functional.cosine_similarity(found, heard.values * heard.reliability)
 
 
 def kept(scores: Float[Tensor, "rows candidates"], keep: Keep, rng: Rng) -> Int[Tensor, " rows"]:

@@ -14,7 +14,7 @@ from channels._errors import UsageError
 from channels.modem import Mcs
 from semcom.system import uses_for
 from semcom.systems.digital import header, schemes
-from semcom.systems.multimodal_generation.air import from_symbols, to_symbols
+from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 
 ImageStream = Literal["analogue", "digital", "none"]
 TextStream = Literal["analogue", "digital", "caption", "class", "none"]
@@ -124,16 +124,14 @@ def to_air(values: Float[Tensor, "rows reals"], uses: int) -> Complex[Tensor, "r
     return symbols.repeat(1, uses // symbols.shape[1])
 
 
-def from_air(
-    symbols: Complex[Tensor, "rows uses"], noise_var: Float[Tensor, "rows uses"], reals: int
-) -> tuple[Float[Tensor, "rows reals"], Float[Tensor, "rows reals"]]:
-    """The numbers and the variance of the noise on each, infinite where nothing came in; repeats are combined.
+def from_air(symbols: Complex[Tensor, "rows uses"], noise_var: Float[Tensor, "rows uses"], reals: int) -> Heard:
+    """The numbers of a row, of which there are `reals`; repeats are combined.
 
     Maximum-ratio combining: y = sum(y_i / v_i) / sum(1 / v_i), with a noise of variance 1 / sum(1 / v_i).
 
     >>> sent = to_air(torch.tensor([[1.0, -1.0]]), 2)
-    >>> values, noise = from_air(sent, torch.tensor([[0.5, 0.5]]), 2)
-    >>> values.round(decimals=4).tolist(), noise.tolist()
+    >>> heard = from_air(sent, torch.tensor([[0.5, 0.5]]), 2)
+    >>> heard.values.round(decimals=4).tolist(), heard.noise.tolist()
     ([[1.0, -1.0]], [[0.25, 0.25]])
     """
     uses, once = symbols.shape[1], reals // 2
@@ -142,9 +140,9 @@ def from_air(
         total = weight.sum(1)
         symbols = (symbols.unflatten(1, (-1, once)) * weight).sum(1) / total.where(total > 0, 1)
         noise_var = torch.where(total > 0, 1 / total.where(total > 0, 1), 0)
-    values, noise = from_symbols(symbols, noise_var, min(reals, 2 * uses))
-    missing = (0, reals - values.shape[1])
-    return torch.nn.functional.pad(values, missing), torch.nn.functional.pad(noise, missing, value=torch.inf)
+    heard = from_symbols(symbols, noise_var, min(reals, 2 * uses))
+    missing = Heard.nothing(len(symbols), reals - heard.values.shape[1])
+    return Heard(torch.cat([heard.values, missing.values], 1), torch.cat([heard.noise, missing.noise], 1))
 
 
 def _filled(stream: str, uses: int, reals: int) -> int:

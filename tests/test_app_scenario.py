@@ -1,0 +1,68 @@
+"""The demo's page that runs a scenario: what it refuses and where, and that it gives what the command gives."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit", reason="the demo is an extra: pip install 'semcom[app]'")
+from semcom_demo import calls
+from visiting import code, opened
+
+from channels import UsageError
+from semcom import sweep, table
+from semcom.scenario import load_scenario
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+SCENARIO = """\
+title: two
+systems: [analog]
+channel: awgn
+medium_cbr: 0.0625
+sweep: {snr_db: [0, 10]}
+images: {source: photos, count: 2, size: 32}
+metrics: [psnr]
+"""
+
+
+def test_a_scenario_runs_and_is_that_of_the_command(tmp_path):
+    app = opened("run_a_scenario", scenario_text=SCENARIO)
+    app.button(key="scenario_run").click().run()
+    assert not app.exception
+    written, rows, figure = app.session_state["scenario_result"]
+    assert figure.startswith(b"\x89PNG")
+    (tmp_path / "two.yaml").write_text(written)
+    other = table.read(sweep.run(load_scenario(tmp_path / "two.yaml"), tmp_path / "run"))
+    assert rows["psnr"].to_pylist() == other["psnr"].to_pylist()
+    assert table.as_text(rows, "psnr") in code(app)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message", "line"),
+    [
+        ("metrics: [psnr]", "metrics: [psnrr]", "scenario.yaml:7: no metric 'psnrr'; did you mean 'psnr'?", ">   7"),
+        ("channel: awgn", "channel: [awgn", "broken YAML", ">   "),
+        ("[analog]", "[{name: ./mine.py}]", "mine.py", None),
+        ("source: photos", "source: 'folder:/'", "built in", None),
+        ("[0, 10]", str(list(range(-100, 101)) * 1), "", None),
+        ("count: 2, size: 32", "count: 2, size: 4096", "size may be 512 here", None),
+        ("count: 2, ", "", "say a count of pictures", None),
+    ],
+)
+def test_a_wrong_scenario_is_refused_at_its_line(before, after, message, line):
+    assert before in SCENARIO
+    app = opened("run_a_scenario", scenario_text=SCENARIO.replace(before, after))
+    if not message:
+        assert not app.error, "201 points are allowed"
+        return
+    assert message in app.error[0].value
+    assert tempfile.gettempdir() not in app.error[0].value.replace(str(Path.cwd()), ".")
+    assert not app.button
+    if line:
+        assert line in code(app)
+
+
+def test_a_scenario_that_is_too_long_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="402 points"):
+        calls.read_scenario(SCENARIO.replace("[0, 10]", str(list(range(-100, 101)))) + "repetitions: 2\n", tmp_path)
