@@ -316,7 +316,7 @@ def strip(options):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    pictures = load(options.images, options.count)
+    pictures = [photo for photo in load(options.images, options.count) if photo.name in (options.only or photo.name)]
     sees, known = network(options.segmenter, Segmenter), painters(options)
     heads = ("scene", "label map", "restored by us", "restored by CycleGAN", "WebP, as many bytes")
     height, width = pictures[0].pixels.shape[1:]
@@ -386,6 +386,7 @@ def main():
             continue
         command.add_argument("--images", default="streets:test" if name == "strip" else "camvid:test")
         if name == "strip":
+            command.add_argument("--only", nargs="+", help="names of those of the pictures that are shown")
             command.add_argument("--out", type=Path, default=Path("runs/figures/scene_strip.png"))
     options = parser.parse_args()
     try:

@@ -159,7 +159,7 @@ def strip(table: pyarrow.Table, out: Path, suffix: str = "png") -> Path:
         for column, level in enumerate(levels):
             panels[0, column + 1].set_title(_condition(across, level), fontsize=9)
         for line, system in enumerate(systems):
-            panels[line, 1].set_ylabel(system, fontsize=9)
+            panels[line, 1].set_ylabel(textwrap.fill(system, int(14 * height)), fontsize=9)
         title = f"{_title(out)}: {', '.join(_condition(name, shown[0][name]) for name in apart)}; PSNR below"
         drawing.suptitle(textwrap.fill(title, int(14 * width)), fontsize=9)
         path = out / f"strip.{suffix}"
@@ -271,7 +271,7 @@ def _name(row: dict[str, Any], table: pyarrow.Table, leave_out: str = "") -> str
     """A system's label, with those of its arguments that were swept."""
     apart = {leave_out, *_panel_conditions(table, leave_out)}
     arguments = [
-        f"{name.partition('.')[2]} {_condition('', row[name])}"
+        f"{name.rpartition('.')[2]} {_condition('', row[name])}"
         for name in tables.conditions(table)
         if name not in apart and row.get(name) is not None
     ]
@@ -289,7 +289,7 @@ def _condition(name: str, value: Any) -> str:
             return f"{text} dB"
         case "medium_cbr_granted":
             return f"medium cbr {text}"
-    return f"{name.partition('.')[2]} {text}"
+    return f"{name.rpartition('.')[2]} {text}"
 
 
 def _title(out: Path) -> str:
@@ -305,8 +305,10 @@ def _conditions(names: Sequence[str], values: Sequence[Any], swept: dict[str, li
 
 
 def _first_swept(swept: dict[str, list[Any]]) -> str:
-    """What belongs on the horizontal axis: the SNR, or what else took more than one value."""
-    return next((name for name in ("snr_db", *swept) if len(swept[name]) > 1), "snr_db")
+    """What belongs on the horizontal axis: the SNR, or what else took more than one value, numbers before words."""
+    several = [name for name in ("snr_db", *swept) if len(swept[name]) > 1]
+    numbers = [name for name in several if not any(isinstance(value, str) for value in swept[name])]
+    return next(iter((*numbers, *several)), "snr_db")
 
 
 def _strip_rows(table: pyarrow.Table, across: str) -> list[dict[str, Any]]:

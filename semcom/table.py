@@ -40,6 +40,8 @@ class Line:
 def read(out: str | Path) -> pyarrow.Table:
     """All rows of a folder that `sweep.run` wrote to, finished or not, with their seconds.
 
+    Swept arguments that several systems have by the same name, as in `a.keep` and `b.keep`, are one column `keep`.
+
     Raises:
         UsageError: there are none.
     """
@@ -52,7 +54,7 @@ def read(out: str | Path) -> pyarrow.Table:
         part, seconds = read_part(path), out / "seconds" / path.name
         parts.append(part.append_column("seconds", read_part(seconds)["seconds"]) if seconds.is_file() else part)
     table = joined(parts)
-    return table.take(_order(table, out / "scenario.yaml"))
+    return _named_alike(table.take(_order(table, out / "scenario.yaml")))
 
 
 def read_part(path: Path) -> pyarrow.Table:
@@ -68,6 +70,24 @@ def read_part(path: Path) -> pyarrow.Table:
         return parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"{path} cannot be read ({error}); remove it and run again") from None
+
+
+def _named_alike(table: pyarrow.Table) -> pyarrow.Table:
+    """Systems' arguments of the same name in one column: each row is of one system."""
+    from pyarrow import compute
+
+    channels = set(table["channel"].unique().to_pylist())
+    alike: dict[str, list[str]] = {}
+    for name in conditions(table):
+        owner, dot, argument = name.partition(".")
+        if dot and owner not in channels:
+            alike.setdefault(argument, []).append(name)
+    for argument, names in alike.items():
+        if len(names) > 1 and len({table[name].type for name in names}) == 1:
+            place = table.column_names.index(names[0])
+            together = compute.coalesce(*(table[name] for name in names))
+            table = table.drop(names).add_column(place, argument, together)
+    return table
 
 
 def joined(parts: Sequence[pyarrow.Table]) -> pyarrow.Table:
@@ -252,15 +272,19 @@ def as_csv(table: pyarrow.Table) -> str:
 
 def _grid(table: pyarrow.Table, metric: str) -> list[list[str]]:
     lines = summarise(table, metric)
-    swept = [name for name, values in conditions(table).items() if len(values) > 1 or name == "snr_db"]
+    swept = {name: values for name, values in conditions(table).items() if len(values) > 1 or name == "snr_db"}
     systems = list(dict.fromkeys(line.system for line in lines))
     cells: dict[tuple[Any, ...], dict[str, str]] = {}
     for line in lines:
         key = tuple(line.conditions[name] for name in swept)
         cells.setdefault(key, {})[line.system] = str(line.estimate)
+
+    def place(key: tuple[Any, ...]) -> list[int]:
+        return [-1 if value is None else values.index(value) for value, values in zip(key, swept.values(), strict=True)]
+
     body = [
-        [*(_value(value) for value in key), *(found.get(system, "") for system in systems)]
-        for key, found in cells.items()
+        [*(_value(value) for value in key), *(cells[key].get(system, "") for system in systems)]
+        for key in sorted(cells, key=place)
     ]
     return [[*swept, *systems], *body]
 

@@ -1,13 +1,14 @@
 """The demo's page that runs a scenario: what it refuses and where, and that it gives what the command gives."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("streamlit", reason="the demo is an extra: pip install 'semcom[app]'")
+import visiting  # makes the demo's package importable
 from semcom_demo import calls
-from visiting import code, opened
 
 from channels import UsageError
 from semcom import sweep, table
@@ -27,7 +28,7 @@ metrics: [psnr]
 
 
 def test_a_scenario_runs_and_is_that_of_the_command(tmp_path):
-    app = opened("run_a_scenario", scenario_text=SCENARIO)
+    app = visiting.opened("run_a_scenario", scenario_text=SCENARIO)
     app.button(key="scenario_run").click().run()
     assert not app.exception
     written, rows, figure = app.session_state["scenario_result"]
@@ -35,7 +36,7 @@ def test_a_scenario_runs_and_is_that_of_the_command(tmp_path):
     (tmp_path / "two.yaml").write_text(written)
     other = table.read(sweep.run(load_scenario(tmp_path / "two.yaml"), tmp_path / "run"))
     assert rows["psnr"].to_pylist() == other["psnr"].to_pylist()
-    assert table.as_text(rows, "psnr") in code(app)
+    assert table.as_text(rows, "psnr") in visiting.code(app)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_a_scenario_runs_and_is_that_of_the_command(tmp_path):
 )
 def test_a_wrong_scenario_is_refused_at_its_line(before, after, message, line):
     assert before in SCENARIO
-    app = opened("run_a_scenario", scenario_text=SCENARIO.replace(before, after))
+    app = visiting.opened("run_a_scenario", scenario_text=SCENARIO.replace(before, after))
     if not message:
         assert not app.error, "201 points are allowed"
         return
@@ -60,9 +61,28 @@ def test_a_wrong_scenario_is_refused_at_its_line(before, after, message, line):
     assert tempfile.gettempdir() not in app.error[0].value.replace(str(Path.cwd()), ".")
     assert not app.button
     if line:
-        assert line in code(app)
+        assert line in visiting.code(app)
 
 
 def test_a_scenario_that_is_too_long_is_refused(tmp_path):
     with pytest.raises(UsageError, match="402 points"):
         calls.read_scenario(SCENARIO.replace("[0, 10]", str(list(range(-100, 101)))) + "repetitions: 2\n", tmp_path)
+    with pytest.raises(UsageError, match="2000000000 points"):  # counted, not made
+        calls.read_scenario(SCENARIO + "repetitions: 1000000000\n", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "repetitions: 3\n",
+        "stop: {metric: psnr, half_width: 1, max_repetitions: 5}\n",
+    ],
+)
+def test_points_are_counted_as_they_are_made(tmp_path, more):
+    swept = "[0, 10], users: [1, 2, 3], uplink.antennas: [2, 4], digital.codec: [avif, webp]"
+    text = SCENARIO.replace("[0, 10]", swept).replace("[analog]", "[analog, digital]")
+    (tmp_path / "few.yaml").write_text(text.replace("channel: awgn", "channel: [awgn, uplink]") + more)
+    scenario = load_scenario(tmp_path / "few.yaml")
+    repetitions = scenario.stop.max_repetitions if scenario.stop else scenario.repetitions
+    assert calls._most_points(scenario) == len(replace(scenario, repetitions=repetitions).points())

@@ -169,6 +169,19 @@ def test_fewer_uses_make_a_coarser_map_until_nothing_fits(sample):
     assert (nothing.reception.labels == IGNORED).all()
 
 
+def test_a_coarse_map_goes_by_a_more_robust_scheme_and_is_no_finer_than_asked(sample):
+    fine, coarse = (link(sample, cbr=1 / 16, coarseness=least) for least in (0, 2))
+    plans = [
+        of.system.transmitter._plan(sample.labels[0], torch.zeros(len(CLASSES), 3), 12.0, uses_for(1 / 16, SIZE))
+        for of in (fine, coarse)
+    ]
+    assert [plan.coarseness for plan in plans] == [0, 2]
+    assert plans[1].index < plans[0].index
+    whole, small = (of.deliver(sample, 12.0, [1, 2]).reception.labels for of in (fine, coarse))
+    assert torch.equal(whole, sample.labels)
+    assert torch.equal(small[:, ::4, ::4].repeat_interleave(4, 1).repeat_interleave(4, 2), small)
+
+
 def test_lost_packets_cost_their_bands_and_nothing_else(sample):
     arguments = {"adaptation": "fixed", "modulation": "qpsk", "code_rate": 0.5, "packets": 8}
     system = link(sample, **arguments).system
@@ -224,6 +237,7 @@ def test_empty_names_are_the_bundled_weights(monkeypatch):
     ("arguments", "says"),
     [
         ({"packets": 0}, "packets"),
+        ({"coarseness": 8}, "coarseness"),
         ({"adaptation": "fixed"}, "modulation and code_rate"),
         ({"adaptation": "fixed", "modulation": "qpsk", "code_rate": 0.5, "margin_db": 1.0}, "margin_db"),
         ({"modulation": "qpsk"}, "adaptation: fixed"),
@@ -336,6 +350,9 @@ def test_what_a_perfect_judge_reads_is_counted_by_hand(sample, monkeypatch):
 
     monkeypatch.setattr(measures, "_judge", lambda name: Sees())
     road = (sample.labels == CLASSES.index("road")).flatten(1).sum(1)
+    both, either = measures.map_miou(arrives)
+    assert torch.equal(both, either)
+    assert torch.equal(both.sum(1), (sample.labels != IGNORED).flatten(1).sum(1))
     both, either = measures.miou_of_photo(arrives)
     assert torch.equal(both, either)
     both, either = measures.miou(arrives)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import TOY
 from scipy import stats
 
 from channels import UsageError
@@ -214,6 +215,16 @@ def test_a_column_may_be_text_in_one_part_and_a_number_in_another(scenario_data,
     assert set(rows["toy.note"].to_pylist()) == {"auto", None}
     parts = [pa.table({"x": ["auto"]}), pa.table({"x": [0.5]})]
     assert pa.concat_tables(table._same_types(parts)).column("x").to_pylist() == ["auto", "0.5"]
+
+
+def test_arguments_that_systems_share_are_one_axis(scenario_data, tmp_path):
+    scenario_data["systems"] = [{"name": TOY, "label": label} for label in ("a", "b")]
+    scenario_data["sweep"] |= {"a.block": [8, 16], "b.block": [16]}
+    rows = table.read(sweep.run(scenario_from(scenario_data), tmp_path / "out"))
+    assert table.conditions(rows)["block"] == [8, 16]
+    assert not {"a.block", "b.block"} & set(rows.column_names)
+    lines = {(line.system, line.conditions["block"]): str(line.estimate) for line in table.summarise(rows, "psnr")}
+    assert lines["a", 16] == lines["b", 16] != lines["a", 8]
 
 
 def test_a_folder_without_rows_and_a_broken_part_are_named(tmp_path):

@@ -33,8 +33,11 @@ def drawing() -> threading.Lock:
 
 
 st.title("Run a scenario")
-st.write("Say what to sweep in one file, and run it.")
-text = st.text_area("Scenario", EXAMPLE, height=300, key="scenario_text", help=MEANINGS["scenario"])
+st.write(
+    "A scenario says what to sweep: systems, channels, noise, users, pictures. Change it, run it, and take the figure "
+    "and the rows along."
+)
+text = st.text_area("Scenario", EXAMPLE, height=250, key="scenario_text", help=MEANINGS["scenario"])
 
 with TemporaryDirectory() as temporary:
     folder = Path(temporary)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,12 +170,11 @@ def read_scenario(text: str, folder: Path) -> Scenario:
         scenario = load_scenario(path)
     except UsageError as error:
         raise UsageError(str(error).replace(str(path), path.name)) from None
-    points, images = scenario.points(), scenario.images
-    most = len(points) * (scenario.stop.max_repetitions / scenario.repetitions if scenario.stop else 1)
+    most, images = _most_points(scenario), scenario.images
     for wrong, limit in (
         (_names_files(scenario), "name systems, channels and weights that are built in; semcom run takes files"),
         (images.source.startswith("folder"), "choose a source of pictures that is built in; semcom run takes folders"),
-        (most > MOST_POINTS, f"it has {most:.0f} points, here {MOST_POINTS} are allowed; semcom run has no limit"),
+        (most > MOST_POINTS, f"it has {most} points, here {MOST_POINTS} are allowed; semcom run has no limit"),
         ((images.size or 0) > MOST_SIDE, f"size may be {MOST_SIDE} here"),
         (images.size is None and images.source == "photos", f"say a size, here up to {MOST_SIDE}"),
         ((images.count or MOST_PICTURES + 1) > MOST_PICTURES, f"say a count of pictures, here up to {MOST_PICTURES}"),
@@ -184,6 +184,22 @@ def read_scenario(text: str, folder: Path) -> Scenario:
         if wrong:
             raise UsageError(f"scenario.yaml: {limit}")
     return scenario
+
+
+def _most_points(scenario: Scenario) -> int:
+    """How many points there may come to be; they are counted before any is made, for they may be a billion."""
+    grids = sum(
+        prod(
+            len(axis.values)
+            for axis in scenario.axes
+            for owner in [axis.name.partition(".")[0]]
+            if system.answers_to(owner) or channel.answers_to(owner)
+        )
+        for system in scenario.systems
+        for channel in scenario.channels
+    )
+    repetitions = scenario.stop.max_repetitions if scenario.stop else scenario.repetitions
+    return grids * len(scenario.medium_cbr) * len(scenario.users) * len(scenario.snr_db) * repetitions
 
 
 def _names_files(scenario: Scenario) -> bool:

@@ -28,6 +28,7 @@ def build(
     restorer: Literal["gan", "cyclegan", "palette"] = "gan",
     colour: bool = False,
     packets: int = 4,
+    coarseness: int = 0,
     adaptation: Literal["average_snr", "fixed"] = "average_snr",
     modulation: Literal["bpsk", "qpsk", "16qam", "64qam", "256qam"] | None = None,
     code_rate: float | None = None,
@@ -47,6 +48,8 @@ def build(
         restorer: "gan" is this project's; "cyclegan" the published baseline; "palette" paints each class in one colour.
         colour: send the mean colour of each class too, 21 bytes in the first packet, so that the light is right.
         packets: of equal size, each with a CRC of its own; the map is cut into as many bands.
+        coarseness: of the map, 0 to 7: its sides are at least 2^coarseness times shorter, whatever would fit. A coarse
+            map takes few bytes, and so a scheme that survives a deeper fade.
         adaptation: "average_snr" chooses the scheme for the SNR; "fixed" has always the one given, and no header.
         modulation: of the fixed scheme.
         code_rate: of the fixed scheme, payload and CRC bits over coded bits, up to 0.95.
@@ -65,6 +68,7 @@ def build(
     'scene'
     """
     from channels._base import positive
+    from semcom.systems.scene.packets import COARSEST
     from semcom.systems.scene.receiver import SceneReceiver
     from semcom.systems.scene.transmitter import SceneTransmitter
     from semcom.systems.scene.wire import Wire
@@ -72,13 +76,15 @@ def build(
     positive("cbr", cbr)
     if not 1 <= packets <= 64:
         raise UsageError(f"packets must be 1 to 64, not {packets}")
+    if not 0 <= coarseness <= COARSEST:
+        raise UsageError(f"coarseness must be 0 to {COARSEST}, not {coarseness}")
     agreement = Wire(cbr, _frame(adaptation, modulation, code_rate, margin_db), packets, colour)
     segmenter, seeing = _segmenter(preset, weights)
     restore, restoring = _restorer(restorer, restorer_weights)
     return System(
         name="scene",
         paper=PAPER,
-        transmitter=SceneTransmitter(segmenter, agreement, margin_db),
+        transmitter=SceneTransmitter(segmenter, agreement, margin_db, coarseness),
         receiver=SceneReceiver(restore, agreement),
         agreement="cbr, size, classes, number of packets, whether colours come first, the schemes, restorer's weights",
         weights=", ".join(name for name in (seeing, restoring) if name),

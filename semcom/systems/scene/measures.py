@@ -36,6 +36,15 @@ def miou_of_photo(delivery: Delivery) -> Counts:
     return unions(_read(delivery, delivery.sample.images))
 
 
+def map_miou(delivery: Delivery) -> Counts:
+    """Intersections and unions [rows, classes] of the map that arrived, before any restoration, and the true one."""
+    arrived, truth = delivery.reception.labels, delivery.sample.labels
+    if arrived is None or truth is None:
+        nothing = torch.zeros(len(delivery.uses), len(CLASSES), dtype=torch.int64)
+        return nothing, nothing
+    return unions(confusion(arrived, truth))
+
+
 def pixel_accuracy(delivery: Delivery) -> Counts:
     """Pixels in which the judge reads the true class in restorations, of the labelled ones."""
     return right(_read(delivery, delivery.reception.images))

@@ -45,10 +45,11 @@ class SceneTransmitter(Transmitter):
         segmenter: sees the classes.
         agreement: what both ends know.
         margin_db: subtracted from the average SNR before schemes are judged.
+        finest: coarseness of the finest map that is sent.
     """
 
-    def __init__(self, segmenter: Segments, agreement: Wire, margin_db: float) -> None:
-        self.segmenter, self.agreement, self.margin_db = segmenter, agreement, margin_db
+    def __init__(self, segmenter: Segments, agreement: Wire, margin_db: float, finest: int = 0) -> None:
+        self.segmenter, self.agreement, self.margin_db, self.finest = segmenter, agreement, margin_db, finest
 
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
         agreement, granted = self.agreement, uses_for(self.agreement.cbr, sample.size)
@@ -83,7 +84,7 @@ class SceneTransmitter(Transmitter):
         most = wire.room(agreement, granted, fastest)
         colour = agreement.colour and min(most / 4, most / agreement.packets) >= wire.COLOUR_BYTES
         first = wire.colours_to_bytes(colours) if colour else b""
-        for coarseness in range(packets.COARSEST + 1):
+        for coarseness in range(self.finest, packets.COARSEST + 1):
             slices = wire.slices_of(labels, agreement, coarseness)
             length = len(first) + sum(len(packets.behind_its_length(piece)) for piece in slices)
             for index in range(fastest + 1):
