@@ -5,7 +5,6 @@ python benchmarks/scene.py recovery     what the judge reads in restorations, ou
 python benchmarks/scene.py bytes        label maps against PNG and WebP: as they are, and where both are read as well
 python benchmarks/scene.py delay        seconds of map, PNG and WebP on the published demonstration's link
 python benchmarks/scene.py colour       what the 21 bytes of class colours buy
-python benchmarks/scene.py strip        scene, map, both restorations and WebP of as many bytes, side by side
 
 Each takes --images (as in a scenario), --count, and weight files; "none" is an untrained network.
 """
@@ -13,7 +12,6 @@ Each takes --images (as in a scenario), --count, and weight files; "none" is an 
 import argparse
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -27,7 +25,7 @@ from semcom.images import load, to_bytes
 from semcom.intervals import estimate
 from semcom.metrics import psnr, ssim
 from semcom.systems.scene import delay, wire
-from semcom.systems.scene.classes import CLASSES, coloured
+from semcom.systems.scene.classes import CLASSES
 from semcom.systems.scene.cyclegan import CycleGan
 from semcom.systems.scene.judge import Judge
 from semcom.systems.scene.palette import mean_colours, painted
@@ -312,35 +310,6 @@ def colour(options):
         print(f"{name}: each byte buys {more['psnr']} dB, SSIM {more['ssim']}, mIoU {mean:.4f} [{low:.4f}, {high:.4f}]")
 
 
-def strip(options):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    pictures = [photo for photo in load(options.images, options.count) if photo.name in (options.only or photo.name)]
-    sees, known = network(options.segmenter, Segmenter), painters(options)
-    heads = ("scene", "label map", "restored by us", "restored by CycleGAN", "WebP, as many bytes")
-    height, width = pictures[0].pixels.shape[1:]
-    drawing = Figure(figsize=(2.1 * len(heads), 0.3 + (2.1 * height / width + 0.22) * len(pictures)), layout="tight")
-    FigureCanvasAgg(drawing)
-    panels = drawing.subplots(len(pictures), len(heads), squeeze=False)
-    for row, picture in zip(panels, pictures, strict=True):
-        labels = sees.labels(picture.pixels[None])
-        length = len(label_map.encode(labels[0].numpy(), len(CLASSES)))
-        webp, webp_length = webp_of(picture, length)
-        shown = (picture.pixels[None], coloured(labels), known["ours"](labels), known["CycleGAN"](labels), webp)
-        notes = ("", f"{length} bytes", "", "", f"{webp_length} bytes")
-        for panel, image, note in zip(row, shown, notes, strict=True):
-            panel.imshow(to_bytes(image[0]))
-            panel.set(xticks=[], yticks=[])
-            panel.spines[:].set_visible(False)
-            panel.set_xlabel(note, fontsize=8, labelpad=2)
-    for panel, head in zip(panels[0], heads, strict=True):
-        panel.set_title(head, fontsize=9)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(options.out, dpi=110)
-    print(options.out)
-
-
 def percent(values):
     found = estimate(np.asarray(values), np.ones(len(values)), range(len(values)))
     return f"{found.mean:.2%} [{found.low:.2%}, {found.high:.2%}]"
@@ -358,7 +327,6 @@ MEASURES = {  # the measure and the networks it takes
     "bytes": (sizes, ("segmenter", "judge", "restorer")),
     "delay": (seconds, ("segmenter", "restorer")),
     "colour": (colour, ("segmenter", "judge", "restorer")),
-    "strip": (strip, ("segmenter", "restorer", "cyclegan")),
 }
 
 
@@ -370,7 +338,7 @@ def main():
         command.set_defaults(measure=measure)
         for part in networks:
             command.add_argument(f"--{part}", default=WEIGHTS[part], help="weight file; default %(default)s")
-        command.add_argument("--count", type=int, default={"delay": 9, "strip": 3}.get(name), help="of the pictures")
+        command.add_argument("--count", type=int, default={"delay": 9}.get(name), help="of the pictures")
         if name in ("bytes", "delay"):
             command.add_argument("--quality", type=int, default=75, help="of WebP; default %(default)s")
         if name == "delay":
@@ -384,10 +352,7 @@ def main():
             )
             command.add_argument("--packet-error", type=float, default=0.0, help="probability that one is lost")
             continue
-        command.add_argument("--images", default="streets:test" if name == "strip" else "camvid:test")
-        if name == "strip":
-            command.add_argument("--only", nargs="+", help="names of those of the pictures that are shown")
-            command.add_argument("--out", type=Path, default=Path("runs/figures/scene_strip.png"))
+        command.add_argument("--images", default="camvid:test")
     options = parser.parse_args()
     try:
         with torch.inference_mode():

@@ -8,10 +8,11 @@ import socket
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from channels._errors import UsageError
-from semcom._workers import PointError, drained
+from semcom._workers import PointError
 
 if TYPE_CHECKING:
     from semcom.scenario import Point
@@ -57,7 +58,8 @@ class Ray:
             variables = {name: value for name, value in os.environ.items() if name.startswith("SEMCOM_")}
             running: dict[Any, Point] = {}
             while due or running:
-                for point in drained(due):
+                while due:
+                    point = due.popleft()
                     there = task.options(num_cpus=point.threads, num_gpus=self.gpus)
                     running[there.remote(attempt, point, point.key, os.getcwd(), variables)] = point
                 [finished], _ = ray.wait(list(running), num_returns=1)
@@ -68,21 +70,25 @@ class Ray:
 
     def _connected(self) -> Any:
         """The module `ray`, connected."""
+        address = os.environ.get("RAY_ADDRESS") if self.address is None else self.address
+        _enable_token()
         try:
             import ray
         except ImportError:
             raise UsageError("Ray is not installed; pip install 'semcom[ray]'") from None
         if ray.is_initialized():
             raise UsageError("this process is connected to Ray already; call ray.shutdown() and name the address here")
-        address = self.address or os.environ.get("RAY_ADDRESS")
-        if address and not _listens(address):
+        if address is not None and not _listens(address):
             raise UsageError(f"nothing answers at the Ray address {address}; `ray status` there says whether Ray runs")
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
         except (Exception, SystemExit) as error:  # Ray exits where something else than Ray answers
             reason = " ".join(str(error).split())
-            where = address or "this computer, and none could be started"
-            raise UsageError(f"no Ray cluster at {where}: {reason}") from None
+            if address in (None, "local"):
+                fix = "try again when it is less busy, or take --workers N"
+                raise UsageError(f"no Ray could be started on this computer ({reason}); {fix}") from None
+            fix = "does Ray run there, with the same token (RAY_AUTH_MODE, ~/.ray/auth_token)?"
+            raise UsageError(f"no Ray cluster at {address}: {fix} ({reason})") from None
         return ray
 
     def _refuse_what_no_node_has(self, nodes: list[dict[str, Any]], threads: int) -> None:
@@ -93,14 +99,27 @@ class Ray:
             raise UsageError(f"no node of the Ray cluster has {threads} CPUs (`threads` of the scenario){gpus}")
 
 
+def _enable_token() -> None:
+    """Use the token of this computer where there is one, as `ray start` does but not a connection by address."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    if named or Path("~/.ray/auth_token").expanduser().is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
 def _listens(address: str) -> bool:
-    """Whether something listens at an address of the form host:port; true of other forms, which are words of Ray."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
+    """Whether something listens at an address; true of "auto" and "local".
+
+    Raises:
+        UsageError: neither of these, nor host:port.
+    """
+    if address in ("auto", "local"):
         return True
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise UsageError(f"the address of Ray is host:port of the head node, or auto, or local, not {address!r}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
-    except (OSError, ValueError, OverflowError):
+    except (OSError, OverflowError):
         return False
     return True
 

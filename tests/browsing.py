@@ -110,7 +110,7 @@ def settle(page, reading, before):
 
 
 def small_png(content):
-    """A screenshot in 256 colours, which a repository can hold; k-means keeps the rare ones, such as those of curves."""
+    """A screenshot in 256 colours, which a repository can hold; k-means keeps the rare ones, as those of curves."""
     image = Image.open(io.BytesIO(content)).convert("RGB").quantize(256, kmeans=3, dither=Image.Dither.FLOYDSTEINBERG)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
@@ -124,5 +124,5 @@ def sources(page):
 
 def pixels(page, index):
     """The pixels of a picture of a page, as the server gives them."""
-    answer = page.request.get(sources(page)[index])
-    return np.asarray(Image.open(io.BytesIO(answer.body())).convert("RGB")).astype(int)
+    with urllib.request.urlopen(sources(page)[index]) as answer:  # a connection of its own: no kept one that has closed
+        return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB")).astype(int)

@@ -88,13 +88,23 @@ def test_two_visitors_at_once_each_see_their_own(browser, address):
         page.context.close()
 
 
-def test_uploads_are_judged_and_leave_no_trace(browser, address, folder):
+def test_uploads_are_judged_and_leave_no_trace(browser, address, folder, tmp_path):
     page = browsing.opened(browser, address)
     files = sorted(folder.rglob("*"))
     page.locator('input[type="file"]').set_input_files(
         {"name": "notes.png", "mimeType": "image/png", "buffer": b"Dear diary"}
     )
     page.get_by_text("notes.png is not a picture").wait_for()
+    for name, size_bytes, refusal in (
+        ("large.png", 40_000_000, "File must be 10.0MB or smaller."),
+        ("drawing.svg", 100, "image/svg+xml files are not allowed."),
+    ):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size_bytes)
+        page.locator('input[type="file"]').set_input_files(tmp_path / name)
+        reason = page.get_by_role("alert").filter(has_text=refusal)
+        reason.wait_for()
+        assert reason.bounding_box()["width"] > 100, "said where everybody reads it"
     pixels = parts.photographs(parts.PIXELS)["chelsea.png"].pixels[:, :40, :48]
     photo = {"name": "cat.png", "mimeType": "image/png", "buffer": parts.png(pixels)}
     page.locator('input[type="file"]').set_input_files(photo)

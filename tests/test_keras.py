@@ -185,6 +185,13 @@ def test_classes_of_one_s_own_are_not_imported(registered, keras, files, tmp_pat
     assert "trapping" not in sys.modules
 
 
+def test_classes_without_a_module_are_refused(keras, files, tmp_path):
+    """So Keras writes those that a script defines and does not register."""
+    layer = {"module": None, "class_name": "Mine", "registered_name": "Mine", "config": {"name": "mine"}}
+    edited(files["encoder"], tmp_path / "own.keras", "Flatten", layer)
+    refused(tmp_path / "own.keras", files["decoder"], "has Mine of its author, which is code of its own")
+
+
 def test_functions_of_one_s_own_are_refused(keras, files, tmp_path):
     def swish(values):
         return values
@@ -212,6 +219,9 @@ def test_files_that_are_no_models(files, tmp_path):
     refused(tmp_path / "model.h5", files["decoder"], r"does not end in \.keras")
     (tmp_path / "text.keras").write_text("no model")
     refused(tmp_path / "text.keras", files["decoder"], r"is not a whole \.keras file")
+    with zipfile.ZipFile(tmp_path / "list.keras", "w") as file:
+        file.writestr("config.json", "[1, 2]")
+    refused(tmp_path / "list.keras", files["decoder"], r"is not a whole \.keras file")
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as file:
         file.writestr("config.json", "{}")
     refused(tmp_path / "empty.keras", files["decoder"], "cannot be loaded as a Keras model")

@@ -123,16 +123,17 @@ source, untrained = ["--images", "streets:test:64x48", "--count", "4"], ["--segm
 judged, restored = ["--judge", "none"], ["--restorer", "none"]
 both = [*restored, "--cyclegan", "none"]
 sys.path.insert(0, sys.argv[1])
-for arguments in (
-    ["segmenter", *judged],
-    ["recovery", *judged, *both],
-    ["bytes", *judged, *restored],
-    ["delay", *restored],
-    ["colour", *judged, *restored],
-    ["strip", *both, "--out", sys.argv[2]],
+strip = ["--coarseness", "1", "--colour", "--show", "0", "2", "--out", sys.argv[2], *source[:2], *both]
+for name, arguments in (
+    ("scene", ["segmenter", *judged, *source]),
+    ("scene", ["recovery", *judged, *both, *source]),
+    ("scene", ["bytes", *judged, *restored, *source]),
+    ("scene", ["delay", *restored, *source]),
+    ("scene", ["colour", *judged, *restored, *source]),
+    ("scene_strip", strip),
 ):
-    sys.argv[1:] = [*arguments, *source, *untrained]
-    runpy.run_path(sys.path[0] + "/scene.py", run_name="__main__")
+    sys.argv[1:] = [*arguments, *untrained]
+    runpy.run_path(f"{sys.path[0]}/{name}.py", run_name="__main__")
 """
 
 

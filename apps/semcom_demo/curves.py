@@ -38,7 +38,7 @@ def draw(
         "type": "nominal",
         "title": None,
         "scale": {"domain": list(systems), "range": _COLOURS[: len(systems)]},
-        "legend": {"orient": "bottom", "columns": 3, "symbolOpacity": 1},
+        "legend": {"orient": "bottom", "columns": 4, "symbolOpacity": 1},
     }
     dash = {"condition": {"test": "datum.system == 'capacity'", "value": [6, 4]}, "value": [1, 0]}
     tooltip = [

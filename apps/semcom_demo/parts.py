@@ -30,6 +30,9 @@ EVERYDAY = 7  # photographs; those after them are of microscopes and telescopes
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { max-width: 1280px; padding: 4.5rem 2rem 2rem; }
 .st-key-scenario_text textarea { font-family: monospace; }
+[data-testid="stFileChip"] [role="alert"] { /* why the browser did not even send a file: else only under the pointer */
+  position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;
+}
 @media (max-width: 1280px) {
   [class*="st-key-gallery_pair"] [data-testid="stElementContainer"] { flex: 0 0 calc(50% - 0.5rem) !important; }
 }

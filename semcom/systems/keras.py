@@ -100,15 +100,23 @@ def _refuse_code(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError):
+        if not isinstance(config, dict):
+            raise ValueError("not the description of a model")
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        OSError,
+        RuntimeError,
+    ):  # the last: encrypted, or packed otherwise
         raise UsageError(f"{path} is not a whole .keras file; write it with model.save({path.name!r})") from None
     config.pop("compile_config", None)  # losses and optimisers, which `compile=False` leaves alone
     for item in _dictionaries(config):
         kind, module, registered = item.get("class_name"), item.get("module"), item.get("registered_name")
         if kind in ("Lambda", "__lambda__"):
             raise UsageError(f"{path} has a Lambda layer, which is code and is not run; use layers of Keras instead")
-        packages = str(module or "keras").split(".")
-        if kind is not None and (packages[0] != "keras" or ">" in str(registered or "")):
+        foreign = registered is not None if module is None else str(module).split(".")[0] != "keras"
+        if kind is not None and (foreign or ">" in str(registered or "")):
             what = item["config"] if kind == "function" and isinstance(item.get("config"), str) else registered or kind
             raise UsageError(
                 f"{path} has {what} of {module or 'its author'}, which is code of its own and is not run; "
