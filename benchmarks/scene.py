@@ -161,7 +161,9 @@ def sizes(options):
     pictures = labelled(options)
     sees, judge = network(options.segmenter, Segmenter), network(options.judge, Judge)
     restorer, restored = network(options.restorer, Restorer), Tally()
-    found = {name: [] for name in ("predicted map", "true map", "palette PNG", "lossless WebP", "PNG", "WebP")}
+    coarse, step = f"predicted map, coarseness {options.coarseness}", 2**options.coarseness
+    names = (coarse, "predicted map", "true map", "palette PNG", "lossless WebP", "PNG", "WebP")
+    found = {name: [] for name in names}
     for picture in pictures:
         labels = sees.labels(picture.pixels[None])
         predicted = labels[0].numpy()
@@ -171,7 +173,10 @@ def sizes(options):
         found["lossless WebP"].append(lossless_webp(predicted))
         found["PNG"].append(len(delay.file_of(picture.pixels, "PNG")))
         found["WebP"].append(len(delay.file_of(picture.pixels, "WEBP", options.quality)))
-        restored.add(judge, restorer(labels), picture)
+        sent = wire.coarser(labels[0], options.coarseness)
+        found[coarse].append(len(label_map.encode(sent.numpy(), len(CLASSES))))
+        arrived = sent.repeat_interleave(step, 0).repeat_interleave(step, 1)[: labels.shape[1], : labels.shape[2]]
+        restored.add(judge, restorer(arrived[None]), picture)
     height, width = pictures[0].pixels.shape[1:]
     print(
         f"{len(pictures)} pictures of {options.images}, {width}x{height}; WebP of the photograph at {options.quality}"
@@ -195,7 +200,7 @@ def sizes(options):
     print(
         f"predicted map against lossless WebP of it: {percent(1 - size['predicted map'] / size['lossless WebP'])} fewer"
     )
-    equally_read(pictures, judge, restored, np.median(size["predicted map"]))
+    equally_read(pictures, judge, restored, np.median(size[coarse]))
 
 
 def equally_read(pictures, judge, restored, own):
@@ -341,6 +346,8 @@ def main():
         command.add_argument("--count", type=int, default={"delay": 9}.get(name), help="of the pictures")
         if name in ("bytes", "delay"):
             command.add_argument("--quality", type=int, default=75, help="of WebP; default %(default)s")
+        if name == "bytes":
+            command.add_argument("--coarseness", type=int, default=0, help="of the map that is restored, as in scene")
         if name == "delay":
             sources = ["streets:test", "streets:test:1024x768"]
             command.add_argument("--images", nargs="+", dest="sources", default=sources, help="default %(default)s")

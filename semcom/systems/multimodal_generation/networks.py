@@ -14,7 +14,12 @@ from semcom.systems.multimodal_generation.words import TEMPLATES
 
 Preset = Literal["tiny", "base"]
 
-DEFAULTS = {"clip": "none", "features": "none", "autoencoder": "none", "generator": "none"}
+DEFAULTS = {
+    "clip": "multimodal_clip",
+    "features": "multimodal_features",
+    "autoencoder": "multimodal_autoencoder",
+    "generator": "multimodal_generator",
+}
 """Weight files that an empty name stands for, of the tiny preset."""
 
 

@@ -16,7 +16,7 @@ from semcom.systems.multimodal_generation.air import Heard
 
 Keep = Literal["best", "first", "random"]
 
-IMAGE_SCALE = TEXT_SCALE = 1.0
+IMAGE_SCALE, TEXT_SCALE = 0.03034, 0.06715
 """How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
 weights (`python -m semcom.systems.multimodal_generation scales`): the units in which both errors are added."""
 
