@@ -218,16 +218,20 @@ def _draw(panel: Axes, curve: _Curve, look: dict[str, Any], along: list[Any]) ->
     values = sorted(curve.points, key=along.index)
     x = [positions[value] for value in values]
     mean = [curve.points[value].mean for value in values]
+    line = "" if words else "--" if curve.bound else "-"  # between words there is nothing
     if curve.bound:
-        panel.plot(x, mean, linestyle="--", color=look["color"], label=curve.name)
+        panel.plot(x, mean, linestyle=line, marker="_" if words else "", color=look["color"], label=curve.name)
     else:
-        panel.plot(x, mean, label=curve.name, **look)
+        panel.plot(x, mean, linestyle=line, label=curve.name, **look)
         hollow = [i for i, value in enumerate(values) if value in curve.lost]
         panel.plot(
             [x[i] for i in hollow], [mean[i] for i in hollow], linestyle="", **look | {"markerfacecolor": "white"}
         )
     low, high = [curve.points[value].low for value in values], [curve.points[value].high for value in values]
-    panel.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    if words:
+        panel.vlines(x, low, high, color=look["color"], alpha=0.4)
+    else:
+        panel.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
     if words or len(along) <= 10:
         panel.set_xticks(list(positions.values()), [_condition("", value) for value in along])
 

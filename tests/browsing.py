@@ -83,8 +83,18 @@ def rest(page):
 
 def choose(page, label, option):
     """Choose an option of a select box by the beginning of its words."""
-    page.get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option).first.click()
+    from playwright.sync_api import Error
+
+    wanted = page.get_by_role("option", name=option).first
+    for _ in range(PATIENCE_MS // 10_000):
+        page.get_by_role("combobox", name=label).click()
+        try:
+            wanted.click(timeout=10_000)
+            break
+        except Error:  # a run that ended just then has closed the list
+            continue
+    else:
+        raise AssertionError(f"no option {option} of {label}")
     rest(page)
 
 
