@@ -44,7 +44,7 @@ test: setup ## run all tests
 	@$(RUN) $(BIN)/python -m pytest -n 2
 
 lint: setup ## format check, lint and types
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/mypy apps/demo.py apps/semcom_demo apps/pages_
 
 format: setup ## rewrite files in the house format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
