@@ -275,6 +275,11 @@ def _miou_of_photo(delivery: Delivery) -> Counts:
     return _scenes().miou_of_photo(delivery)
 
 
+def _map_miou(delivery: Delivery) -> Counts:
+    """Mean over classes of intersection over union of the label map that arrived, before it is restored."""
+    return _scenes().map_miou(delivery)
+
+
 def _pixel_accuracy(delivery: Delivery) -> tuple[Rows, Rows]:
     """Pixels that a judge reads as their true class in the restored picture, of the labelled ones."""
     return _scenes().pixel_accuracy(delivery)
@@ -373,6 +378,7 @@ METRICS: dict[str, Metric] = {
     "papr_db": Metric(_papr_db, "dB", False),
     "miou": Metric(_miou, "", True),
     "miou_of_photo": Metric(_miou_of_photo, "", True),
+    "map_miou": Metric(_map_miou, "", True),
     "pixel_accuracy": Metric(_pixel_accuracy, "", True),
     "pixel_accuracy_of_photo": Metric(_pixel_accuracy_of_photo, "", True),
     "road_iou": Metric(_road_iou, "", True),
