@@ -214,7 +214,9 @@ def _train(options: argparse.Namespace) -> int:
     try:
         path = train.command(options)
     except KeyboardInterrupt:
-        return _complain("interrupted; the same folder with --resume goes on from there", 130)
+        there = (train.folder_of(options) / "checkpoint.pt").exists()
+        begun = "the same folder with --resume goes on from there" if there else "nothing was trained yet"
+        return _complain(f"interrupted; {begun}", 130)
     print(f"weights and their card: {_relative(path)}")
     return 0
 

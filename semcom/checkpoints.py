@@ -26,8 +26,11 @@ def load(make: Any, model_type: str, name: str, what: str, without: str) -> Any:
         if config.model_type != model_type:
             raise UsageError(f"{name} is a {config.model_type} checkpoint, not a {model_type}")
         model, report = make.from_pretrained(name, config=config, use_safetensors=True, output_loading_info=True)
-    except OSError as error:
-        raise UsageError(f"no {what} {name}: {' '.join(str(error).split())[:200]}") from None
+    except UsageError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # what transformers raises of folders that hold something else
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(f"no {what} {name}; name a folder that holds one, or take preset: tiny ({reason})") from None
     if missing := sorted(report["missing_keys"]):
         raise UsageError(f"{name} lacks {missing[0]} and {len(missing) - 1} others: {without}?")
     return model.eval()

@@ -197,7 +197,7 @@ def _outputs(out: str | None, given: Sequence[str], paths: Sequence[Path]) -> li
         return [None] * len(paths)
     if len(given) == 1 and not Path(given[0]).is_dir():
         _check_file("--out", out, "received.png")
-        if Path(out).suffix.lower() != ".png" and not Path(out).exists():
+        if Path(out).suffix.lower() != ".png" and (Path(out).is_file() or not Path(out).exists()):
             raise UsageError(f"the received picture is written as PNG; name it {Path(out).with_suffix('.png')}")
         return [Path(out)]
     try:

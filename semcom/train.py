@@ -11,7 +11,6 @@ import argparse
 import json
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -28,7 +27,7 @@ from tqdm import tqdm
 from channels._base import Channel, Received
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
-from semcom import discover, images, weights
+from semcom import _checkpoint, discover, images, weights
 from semcom._scenario_file import check_argument
 from semcom.crops import Crops
 from semcom.link import Link
@@ -55,9 +54,9 @@ def command(options: argparse.Namespace) -> Path:
     Args:
         options: those of `train_settings.add_arguments`.
     """
-    folder = options.folder or Path("runs", "train", options.system)
+    folder = folder_of(options)
     if options.resume or options.export:
-        _refuse_other_settings(options, _settings(_read_checkpoint(folder)))
+        _refuse_other_settings(options, _checkpoint.read(folder)[0])
     if options.export:
         if options.export.suffix != ".safetensors" or options.export.is_dir():
             raise UsageError(
@@ -72,6 +71,11 @@ def command(options: argparse.Namespace) -> Path:
     else:
         run(from_arguments(options), folder, options.minutes)
     return folder / f"{options.system}.safetensors"
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """Where a run has its checkpoint and results."""
+    return options.folder or Path("runs", "train", options.system)
 
 
 def run(settings: Settings, folder: Path, minutes: float | None = None) -> weights.Weights:
@@ -96,9 +100,10 @@ def resume(folder: Path, steps: int | None = None, minutes: float | None = None)
 
     A run whose length changes before the decay of its learning rate began is the run that had this length all along.
     """
-    state = _read_checkpoint(folder)
-    settings = _settings(state)
-    length = steps or (None if minutes else settings.steps)
+    settings, state = _checkpoint.read(folder)
+    length = steps if steps is not None else None if minutes else settings.steps
+    if length is not None and length < state["step"]:
+        raise UsageError(f"the run has done {state['step']} steps already; --steps is the new total")
     trained = Run(replace(settings, steps=length), folder)
     trained.restore(state)
     return _continue(trained, minutes)
@@ -106,8 +111,8 @@ def resume(folder: Path, steps: int | None = None, minutes: float | None = None)
 
 def export(folder: Path, path: Path) -> weights.Weights:
     """Write the averaged weights of the newest checkpoint, with what they measure on the validation pictures."""
-    state = _read_checkpoint(folder)
-    trained = Run(_settings(state), folder)
+    settings, state = _checkpoint.read(folder)
+    trained = Run(settings, folder)
     trained.restore(state)
     return trained.export(path)
 
@@ -126,13 +131,6 @@ def _check_minutes(minutes: float | None, steps: int | None) -> None:
         raise UsageError("give --steps or --minutes, not both")
     if not 0 < minutes <= _MOST_MINUTES:
         raise UsageError(f"minutes must be above 0 and at most {_MOST_MINUTES}, not {minutes:g}")
-
-
-def _settings(state: Mapping[str, Any]) -> Settings:
-    values: dict[str, Any] = json.loads(state["settings"])
-    for name, value in values.items():
-        values[name] = tuple(value) if isinstance(value, list) else value
-    return Settings(**values)
 
 
 def _continue(trained: Run, minutes: float | None) -> weights.Weights:
@@ -253,7 +251,7 @@ class Run:
                 self.average[name].copy_(value)
 
     def save(self) -> None:
-        """Write the checkpoint whole or not at all: a temporary file, fsync, rename."""
+        """Write the checkpoint."""
         state = {
             "settings": json.dumps(asdict(self.settings)),
             "step": self.step,
@@ -262,22 +260,27 @@ class Run:
             "average": self.average,
             "optimisers": [[optimiser.state_dict() for optimiser in moving] for moving in self.optimisers],
         }
-        temporary = self.folder / "checkpoint.tmp"
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / "checkpoint.pt")
+        _checkpoint.write(self.folder, state)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to where a checkpoint was."""
-        self.step = state["step"]
-        self.task.network.load_state_dict(state["network"])
-        self.task.helpers.load_state_dict(state["helpers"])
-        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
-        for moving, states in zip(self.optimisers, state["optimisers"], strict=True):
-            for optimiser, saved in zip(moving, states, strict=True):
-                optimiser.load_state_dict(saved)
+        """Go to where a checkpoint was.
+
+        Raises:
+            UsageError: it is of another network.
+        """
+        try:
+            self.step = state["step"]
+            self.task.network.load_state_dict(state["network"])
+            self.task.helpers.load_state_dict(state["helpers"])
+            self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+            for moving, states in zip(self.optimisers, state["optimisers"], strict=True):
+                for optimiser, saved in zip(moving, states, strict=True):
+                    optimiser.load_state_dict(saved)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason, system = " ".join(str(error).split())[:120], self.settings.system
+            raise UsageError(
+                f"the checkpoint in {self.folder} is of another version of {system}; begin anew ({reason})"
+            ) from None
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
@@ -293,10 +296,13 @@ class Run:
             network.train()
 
     def check_validation(self) -> None:
-        """Fail where `validate` would for want of pictures or of a system that can be built."""
-        images.load(self.settings.validation, self.settings.validation_count)
+        """Fail where `validate` would: send a picture of each size, with what the network knows by now."""
+        pictures = images.load(self.settings.validation, self.settings.validation_count)
         if self.task.system is not None:
-            self.task.system()
+            with self.averaged(), torch.inference_mode():
+                link = Link(self.task.system(), self.channels[0])
+                for first, *_ in images.group_by_shape(pictures):
+                    link.deliver(_on(Sample(first.pixels[None]), self.device), _VALIDATION_SNR_DB[0], [0])
 
     def validate(self) -> dict[str, float]:
         """Measure the averaged network on the validation pictures; a line in log.jsonl, and validation.png."""
@@ -375,13 +381,3 @@ def _fast_precision() -> str:
         capabilities = torch.cpu.get_capabilities()
         fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return "bfloat16" if fast else "float32"
-
-
-def _read_checkpoint(folder: Path) -> dict[str, Any]:
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
-        raise UsageError(f"no checkpoint in {folder}: leave out --resume to begin, or name the run's --folder")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged pickles raise anything
-        raise UsageError(f"{path} is not a whole checkpoint: {' '.join(str(error).split())[:100]}") from None

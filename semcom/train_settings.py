@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 
 from channels._errors import UsageError
-from semcom._limits import MOST_SNR_DB
+from semcom._limits import MOST_SIDE, MOST_SNR_DB
+
+_MOST_ROWS, _MOST_ZOOM = 4096, 64
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value >= 1:
                 raise UsageError(f"{name.replace('_', ' ')} must be 1 or more, not {value:g}")
+        for name, most in (("rows", _MOST_ROWS), ("crop", MOST_SIDE), ("width", MOST_SIDE), ("zoom", _MOST_ZOOM)):
+            value = getattr(self, name)
+            if value is not None and not value <= most:
+                raise UsageError(f"{name} must be {most} or less, not {value:g}")
+        if self.rows * self.crop * (self.width or self.crop) > MOST_SIDE**2:
+            raise UsageError(f"rows x crop x width must be {MOST_SIDE**2} pixels or less; take fewer rows")
         if not 0 < self.learning_rate < 1:
             raise UsageError(f"the learning rate must lie within (0, 1), not be {self.learning_rate:g}")
 
@@ -177,7 +185,7 @@ def _channel(text: str) -> dict[str, Any]:
 
 def _range(text: str) -> tuple[float, float]:
     try:
-        low, _, high = text.partition("..")
-        return float(low), float(high or low)
+        low, dots, high = text.partition("..")
+        return float(low), float(high if dots else low)
     except ValueError:
         raise UsageError(f"write an SNR range as LOW..HIGH in dB, not {text!r}") from None

@@ -246,6 +246,29 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, pictures, sent):
     assert files[0].digest == files[1].digest
 
 
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, pictures):
+    trained = train.Run(replace(DEEPJSCC, data=(pictures,), validation=pictures), tmp_path)
+    trained.save()
+    whole = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for changed, match in (
+        ({"a": 1}, "is not a whole checkpoint"),
+        (torch.zeros(2), "is not a whole checkpoint"),
+        (whole | {"settings": '{"system": "deepjscc", "new": 1}'}, "is not a whole checkpoint"),
+        (whole | {"network": {}}, "is of another version of deepjscc"),
+    ):
+        torch.save(changed, tmp_path / "checkpoint.pt")
+        with pytest.raises(UsageError, match=match):
+            train.resume(tmp_path)
+
+
+def test_pictures_that_cannot_be_sent_are_refused_before_training(tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "small.png")
+    source = f"folder:{tmp_path}"
+    with pytest.raises(UsageError, match="1 x 1"):
+        train.run(replace(DEEPJSCC, validation=source), tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
 def test_minutes_become_a_number_of_steps(tmp_path, monkeypatch, pictures):
     settings = toy(monkeypatch, lambda: one_phase(lambda *_: {"zero": torch.zeros((), requires_grad=True)}))
     settings = replace(settings, steps=None, data=(pictures,), validation=pictures)
@@ -285,6 +308,10 @@ def test_lengths_and_folders_that_cannot_be_are_refused(options, match):
         (["--crop", "30"], "multiples of 8 pixels, not 30 and 30"),
         (["--width", "20"], "multiples of 8 pixels, not 32 and 20"),
         (["--data", "kodak:"], "train on something else"),
+        (["--crop", "100000"], "crop must be 8192 or less"),
+        (["--rows", "4000", "--crop", "512"], "take fewer rows"),
+        (["--zoom", "inf"], "zoom must be 64 or less"),
+        (["--set", "share_at_cbr=7"], "share_at_cbr within"),
     ],
 )
 def test_what_would_fail_at_the_end_is_refused_before_anything_is_trained(tmp_path, options, match):
@@ -294,7 +321,8 @@ def test_what_would_fail_at_the_end_is_refused_before_anything_is_trained(tmp_pa
 
 
 def test_a_run_goes_on_as_what_it_is(tmp_path, pictures):
-    train.Run(replace(DEEPJSCC, data=(pictures,), validation=pictures), tmp_path).save()
+    trained = train.Run(replace(DEEPJSCC, data=(pictures,), validation=pictures), tmp_path)
+    trained.save()
     for more, match in (
         (["--snr", "5..6"], "leave out --snr"),
         (["--data", "photos", "--rows", "9"], "leave out --data"),
@@ -307,6 +335,10 @@ def test_a_run_goes_on_as_what_it_is(tmp_path, pictures):
         command("carrier_image", "--resume", "--folder", str(tmp_path))
     with pytest.raises(UsageError, match="cannot make the folder"):
         command("deepjscc", "--export", str(tmp_path / "checkpoint.pt" / "a.safetensors"), "--folder", str(tmp_path))
+    with pytest.raises(UsageError, match="has done 3 steps already"):
+        trained.step = 3
+        trained.save()
+        command("deepjscc", "--resume", "--steps", "2", "--folder", str(tmp_path))
     for name in ("card.md", "weights"):
         with pytest.raises(UsageError, match=r"written as name\.safetensors"):
             command("deepjscc", "--export", str(tmp_path / name), "--folder", str(tmp_path))

@@ -8,9 +8,10 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor
 
+from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.system import Sample
-from semcom.systems.carrier_image.networks import Networks
+from semcom.systems.carrier_image.networks import TILE, Networks
 from semcom.systems.carrier_image.symbols import analog_uses, from_symbols, to_symbols
 from semcom.training_task import Phase, Send, Task
 
@@ -25,6 +26,8 @@ def training() -> Task:
 
     def losses(sample: Sample, snr_db: Float[Tensor, " rows"], send: Send, rng: Rng) -> Mapping[str, Tensor]:
         images = sample.images
+        if images.shape[-2:] != (TILE, TILE):
+            raise UsageError(f"carrier images learn from crops of {TILE}: leave out --width, and take --crop {TILE}")
         kept, uses = draw_plan(len(images), networks.patches, networks.latents, rng)
         latents = networks.encoder(images, kept).float()
         symbols, scale = to_symbols(latents, uses)

@@ -25,6 +25,10 @@ def training(cbr: float = 1 / 16, share_at_cbr: float = 0.5) -> Task:
 
     A `share_at_cbr` of the steps is at `cbr`, the others are at rates log-uniform between 1/96 and 1/8.
     """
+    if not 1 / 96 <= cbr <= 1 / 8 or not 0 <= share_at_cbr <= 1:
+        raise UsageError(
+            f"cbr must lie within [1/96, 1/8] and share_at_cbr within [0, 1], not {cbr:g}, {share_at_cbr:g}"
+        )
     network = DeepJscc()
 
     def losses(sample: Sample, snr_db: Float[Tensor, " rows"], send: Send, rng: Rng) -> dict[str, Tensor]:
