@@ -1,6 +1,6 @@
 """What a second worker gains on a sweep that mostly decodes, and whether runs that are killed come to the same bytes.
 
-python benchmarks/workers.py                # times of 1 and 2 workers, and their ratio: two to three minutes
+python benchmarks/workers.py                # times of 1 and 2 workers, and their ratio: four minutes
 python benchmarks/workers.py --kills 20     # kill -9 at 20 random moments, with 1 worker, then with 2
 """
 
@@ -20,7 +20,7 @@ systems: [{name: digital, codec: jpeg, adaptation: fixed, modulation: 16qam, cod
 channel: awgn
 medium_cbr: 0.25
 sweep: {snr_db: [6.0, 6.2, 6.4, 6.6]}
-images: {source: photos, count: 8, size: 128}
+images: {source: photos, count: 8, size: 512}
 metrics: [psnr, bler]
 repetitions: REPETITIONS
 """
@@ -32,7 +32,7 @@ medium_cbr: 0.125
 sweep: {snr_db: [0, 10, 20], users: [1, 2]}
 images: {source: photos, count: 4, size: 64}
 metrics: [psnr, ms_ssim, outage]
-repetitions: 40
+repetitions: 160
 """
 
 
@@ -70,8 +70,9 @@ def speed_up(folder: Path, repetitions: int) -> None:
 def kill(folder: Path, kills: int, seed: int) -> None:
     scenario = folder / "killed.yaml"
     scenario.write_text(KILLED)
-    length = finished(scenario, folder / "undisturbed", 1)
+    finished(scenario, folder / "undisturbed", 1)
     for workers in (1, 2):
+        length = finished(scenario, folder / f"length-{workers}", workers)
         kill_and_go_on(scenario, rows(folder / "undisturbed"), workers, kills, length, random.Random(seed))
 
 
@@ -110,7 +111,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=0, help="kill so often instead of measuring")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--repetitions", type=int, default=12, help="of the points that are timed")
+    parser.add_argument("--repetitions", type=int, default=24, help="of the points that are timed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:

@@ -144,3 +144,12 @@ def test_the_command_line_itself_exits_as_it_says(folder, message, tmp_path):
     assert done.returncode == 2
     assert "at most 23 bytes" in done.stdout  # printed before it is refused
     assert done.stderr.endswith("it takes 3 such pictures\n")
+
+
+def test_no_file_of_another_kind_is_overwritten(folder, capsys):
+    photo = next(path for path in sorted(folder.iterdir()) if path.is_file())
+    other = photo.with_suffix(".jpg")
+    other.write_bytes(b"mine")
+    arguments = ["send", str(photo), "--system", "analog", "--snr", "10", "--out", str(other)]
+    assert "is written as PNG" in refused(main(arguments), capsys)
+    assert other.read_bytes() == b"mine"
