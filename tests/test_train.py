@@ -335,9 +335,9 @@ def test_a_run_goes_on_as_what_it_is(tmp_path, pictures):
         command("carrier_image", "--resume", "--folder", str(tmp_path))
     with pytest.raises(UsageError, match="cannot make the folder"):
         command("deepjscc", "--export", str(tmp_path / "checkpoint.pt" / "a.safetensors"), "--folder", str(tmp_path))
+    trained.step = 3
+    trained.save()
     with pytest.raises(UsageError, match="has done 3 steps already"):
-        trained.step = 3
-        trained.save()
         command("deepjscc", "--resume", "--steps", "2", "--folder", str(tmp_path))
     for name in ("card.md", "weights"):
         with pytest.raises(UsageError, match=r"written as name\.safetensors"):
