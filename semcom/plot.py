@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,6 +206,7 @@ def _curves(table: pyarrow.Table, metrics: Sequence[str], across: str, apart: Se
         for line in (tables.summarise(table, "outage") if "outage" in tables.metrics(table) else [])
         if line.estimate.mean > _LOST and not line.bound
     }
+    swept = tables.conditions(table)[across]
     found: dict[tuple[str, str, tuple[Any, ...]], _Curve] = {}
     for metric in metrics:
         for line in tables.summarise(table, metric):
@@ -213,11 +214,10 @@ def _curves(table: pyarrow.Table, metrics: Sequence[str], across: str, apart: Se
             facet, position = tuple(line.conditions[key] for key in apart), line.conditions[across]
             empty = _Curve(name, line.bound, metric, facet, {}, frozenset())
             curve = found.get((name, metric, facet), empty)
-            hollow = {position} if (line.system, *line.conditions.values()) in lost else set()
-            if position is not None:
-                found[name, metric, facet] = _Curve(
-                    name, line.bound, metric, facet, curve.points | {position: line.estimate}, curve.lost | hollow
-                )
+            along = swept if position is None else [position]  # a system that does not have it is the same everywhere
+            hollow = set(along) if (line.system, *line.conditions.values()) in lost else set()
+            points = curve.points | dict.fromkeys(along, line.estimate)
+            found[name, metric, facet] = replace(curve, points=points, lost=curve.lost | hollow)
     return list(found.values())
 
 
