@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -62,16 +63,20 @@ def _of_a_pool(attempt: Callable[[Item], Result], due: deque[Item], workers: int
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
         running: dict[Future[Result], Item] = {}
+        started: set[BaseProcess] = set()
         try:
             while due or running:
                 with _interrupts_held_back():  # submitting starts workers
                     while due:
                         running[pool.submit(attempt, due[0])] = due[0]
                         due.popleft()
+                started |= set(multiprocessing.active_children()) - others
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     result = future.result()
                     yield running.pop(future), result
         except BrokenProcessPool:
+            if any(worker.exitcode == -signal.SIGINT for worker in started):  # it was faster than this process
+                raise KeyboardInterrupt from None
             due.extendleft(reversed(running.values()))
             raise
         except BaseException:  # nobody waits for what the workers still do, or for those that still start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -96,7 +96,7 @@ class Generator(nn.Module):
         latent: int = 8,
         channels: int = 8,
         text: int = 256,
-        widths: tuple[int, ...] = (64, 160),
+        widths: Sequence[int] = (64, 160),
         layers: int = 1,
     ) -> None:
         super().__init__()
