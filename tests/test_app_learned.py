@@ -68,5 +68,5 @@ def test_the_page_of_candidates_marks_the_chosen_one(tmp_path, monkeypatch):
     app = opened("candidates", candidates_system=str(tmp_path / "several.py"))
     shown = captions(app)
     assert shown[0] == "sent"
-    assert shown[1:] == ["candidate 1: score 0.5", "candidate 2: score 2", "CHOSEN, candidate 3: score 0.25"]
+    assert shown[1:] == ["candidate 1: score 0.5", "candidate 2: score 2", "**CHOSEN**, candidate 3: score 0.25"]
     assert numbers(app)["Chosen"] == "number 3"

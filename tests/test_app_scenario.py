@@ -49,6 +49,8 @@ def test_a_scenario_runs_and_is_that_of_the_command(tmp_path):
         ("[0, 10]", str(list(range(-100, 101)) * 1), "", None),
         ("count: 2, size: 32", "count: 2, size: 4096", "size may be 512 here", None),
         ("count: 2, ", "", "say a count of pictures", None),
+        ("[analog]", "[{name: multimodal_generation, candidates: 100000}]", "candidates and steps may be 16", None),
+        ("[analog]", "[{name: multimodal_generation, preset: base}]", "of the preset tiny", None),
     ],
 )
 def test_a_wrong_scenario_is_refused_at_its_line(before, after, message, line):

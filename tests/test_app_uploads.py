@@ -94,12 +94,14 @@ def test_an_upright_photograph_stays_upright():
 def test_a_broken_upload_is_refused_on_the_page_and_a_good_one_is_sent_without_a_trace(tmp_path, monkeypatch):
     monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path / "cache"))
     app = opened("send_a_photo", send_system="analog")
+    before = captions(app)
     files = sorted(tmp_path.rglob("*"))  # of the photograph that the page opens with
     app.file_uploader(key="send_upload").set_value(("notes.png", b"Dear diary", "image/png")).run()
     assert [error.value for error in app.error] == [
         "notes.png is not a picture: PNG, JPEG, WebP, AVIF, GIF and BMP files can be read"
     ]
-    assert not captions(app)
+    assert captions(app) == before, "the page goes on with the photograph that it had"
+    assert app.selectbox(key="send_system").value == "analog", "and forgets nothing"
     app.file_uploader(key="send_upload").set_value(("mine.png", saved(noise(48, 40), "PNG"), "image/png")).run()
     app.selectbox(key="send_system").set_value("digital").run()
     assert not app.error

@@ -6,7 +6,10 @@ from semcom_demo import calls, parts
 SYSTEM = st.session_state.get("candidates_system", "multimodal_generation")
 
 st.title("Candidates")
-st.write("The receiver generates several pictures from what it heard, scores each, and keeps the best one.")
+st.write(
+    "Features of the picture, and of a sentence about it, go over the air as a wave. The receiver generates several "
+    "pictures from what it heard, scores each by its own features, and keeps the best one."
+)
 
 shown = st.container()
 snr_db = parts.snr_db("candidates")
@@ -28,12 +31,14 @@ with shown:
         [
             (photo.picture.pixels, "sent"),
             *(
-                (pixels, f"{'CHOSEN, ' if kept else ''}candidate {number}: score {score:.3g}")
+                (pixels, f"{'**CHOSEN**, ' if kept else ''}candidate {number}: score {score:.3g}")
                 for number, (pixels, score, kept) in enumerate(found, 1)
             ),
         ],
         width=226,
     )
+    if sentence := calls.description_of(delivery):
+        st.caption(f"The sentence, of the words that CLIP finds nearest to the picture: {sentence}")
     parts.scores(
         delivery,
         [

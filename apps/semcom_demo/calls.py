@@ -154,12 +154,18 @@ def candidates_of(delivery: Delivery) -> list[tuple[Tensor, float, bool]]:
     ]
 
 
+def description_of(delivery: Delivery) -> str:
+    """The sentence whose features were sent, of the first row; empty where none was."""
+    return str(next(iter(delivery.truth.get("description", [])), ""))
+
+
 # --- scenarios -------------------------------------------------------------------------------------------------------
 
 MOST_POINTS = 400
 MOST_SIDE = 512
 MOST_PICTURES = 24
 MOST_USERS = 16
+MOST_CANDIDATES = 16
 
 
 def read_scenario(text: str, folder: Path) -> Scenario:
@@ -172,6 +178,7 @@ def read_scenario(text: str, folder: Path) -> Scenario:
         raise UsageError(str(error).replace(str(path), path.name)) from None
     most, images = _most_points(scenario), scenario.images
     for wrong, limit in (
+        (_asks_too_much(scenario), f"candidates and steps may be {MOST_CANDIDATES} here, of the preset tiny and drawn"),
         (_names_files(scenario), "name systems, channels and weights that are built in; semcom run takes files"),
         (images.source.startswith("folder"), "choose a source of pictures that is built in; semcom run takes folders"),
         (most > MOST_POINTS, f"it has {most} points, here {MOST_POINTS} are allowed; semcom run has no limit"),
@@ -200,6 +207,16 @@ def _most_points(scenario: Scenario) -> int:
     )
     repetitions = scenario.stop.max_repetitions if scenario.stop else scenario.repetitions
     return grids * len(scenario.medium_cbr) * len(scenario.users) * len(scenario.snr_db) * repetitions
+
+
+def _asks_too_much(scenario: Scenario) -> bool:
+    """Whether an argument or a swept value would take the memory, or the networks, of more than a demo."""
+    given = [pair for system in scenario.systems for pair in system.arguments]
+    given += [(axis.name.rpartition(".")[2], value) for axis in scenario.axes for value in axis.values]
+    return any(
+        (name in ("candidates", "steps") and value > MOST_CANDIDATES) or value in ("base", "retrieval")
+        for name, value in given
+    )
 
 
 def _names_files(scenario: Scenario) -> bool:

@@ -90,8 +90,11 @@ def photo(key: str, most_pixels: int = PIXELS) -> Photo:
         return Photo(photographs(most_pixels)[name], name, None)
     data = file.getvalue()
     digest = hashlib.sha256(data).hexdigest()
-    with refusals():
+    try:
         picture = uploads.picture(file.name, data, most_pixels)
+    except UsageError as error:  # the page goes on, so that nothing that was chosen on it is forgotten
+        complain(error)
+        return Photo(photographs(most_pixels)[name], name, None)
     if st.session_state.get("upload_digest") != digest:
         st.session_state["upload_digest"], st.session_state["upload_results"] = digest, {}
     return Photo(picture, digest, st.session_state["upload_results"])
@@ -166,8 +169,13 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        st.error(" ".join(str(error).split()), icon=":material/info:")
+        complain(error)
         st.stop()
+
+
+def complain(error: UsageError) -> None:
+    """Say what is wrong in one line."""
+    st.error(" ".join(str(error).split()), icon=":material/info:")
 
 
 # --- showing ---------------------------------------------------------------------------------------------------------
