@@ -9,8 +9,8 @@ from semcom.systems.scene.classes import CLASSES, PALETTE
 st.title("Street scene")
 st.write(
     "Only the class of each pixel is sent (road, car, tree ...), and a network paints a street from it. Beside it, the "
-    "picture as an ordinary file (WebP) of as many bytes, as if the air had lost nothing of it. No colour was sent: what "
-    "counts is what is where."
+    "picture as an ordinary file (WebP) of as many bytes, as if the air had lost nothing of it. No colour was sent: "
+    "what counts is what is where."
 )
 
 streets = {picture.name: picture for picture in parts.streets(*parts.STREETS)}
