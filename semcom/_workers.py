@@ -12,14 +12,10 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-_RETRIES = 3  # of a point whose worker died, as many as Ray's
 
 
 class PointError(RuntimeError):
@@ -35,7 +31,7 @@ def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -
         workers: processes; 1 is this one itself.
 
     Raises:
-        PointError: workers were killed again and again.
+        PointError: a worker was killed.
         Exception: what `attempt` raises.
     """
     if workers == 1:
@@ -43,48 +39,30 @@ def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -
             item = due.popleft()
             yield item, attempt(item)
         return
-    deaths = 0
-    while due:
-        try:
-            for finished in _of_a_pool(attempt, due, workers):
-                deaths = 0
-                yield finished
-        except BrokenProcessPool:
-            deaths += 1
-            if deaths > _RETRIES:
-                raise PointError(
-                    f"workers were killed {deaths} times in a row, perhaps for lack of memory; try fewer workers"
-                ) from None
-
-
-def _of_a_pool(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -> Generator[tuple[Item, Result]]:
-    """`results` of processes that start here; where one of them dies, all do, and what they had to do is due again."""
     others = set(multiprocessing.active_children())
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
         running: dict[Future[Result], Item] = {}
-        started: set[BaseProcess] = set()
         try:
             while due or running:
                 with _interrupts_held_back():  # submitting starts workers
-                    while due:
-                        running[pool.submit(attempt, due[0])] = due[0]
-                        due.popleft()
-                started |= set(multiprocessing.active_children()) - others
+                    running |= {pool.submit(attempt, item): item for item in drained(due)}
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    result = future.result()
-                    yield running.pop(future), result
+                    yield running.pop(future), future.result()
         except BrokenProcessPool:
-            if any(worker.exitcode == -signal.SIGINT for worker in started):  # it was faster than this process
-                raise KeyboardInterrupt from None
-            due.extendleft(reversed(running.values()))
-            raise
+            raise PointError("a worker was killed, perhaps for lack of memory; try fewer workers") from None
         except BaseException:  # nobody waits for what the workers still do, or for those that still start
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def drained(due: deque[Item]) -> Iterator[Item]:
+    """Take out everything."""
+    while due:
+        yield due.popleft()
 
 
 def _be_a_worker() -> None:

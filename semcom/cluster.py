@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from channels._errors import UsageError
-from semcom._workers import PointError
+from semcom._workers import PointError, drained
 
 if TYPE_CHECKING:
     from semcom.scenario import Point
@@ -58,8 +58,7 @@ class Ray:
             variables = {name: value for name, value in os.environ.items() if name.startswith("SEMCOM_")}
             running: dict[Any, Point] = {}
             while due or running:
-                while due:
-                    point = due.popleft()
+                for point in drained(due):
                     there = task.options(num_cpus=point.threads, num_gpus=self.gpus)
                     running[there.remote(attempt, point, point.key, os.getcwd(), variables)] = point
                 [finished], _ = ray.wait(list(running), num_returns=1)
