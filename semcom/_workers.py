@@ -56,7 +56,7 @@ def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -
                 worker.terminate()
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits, or Python's own shutdown writes to a pipe that it just closed
 
 
 def drained(due: deque[Item]) -> Iterator[Item]:
