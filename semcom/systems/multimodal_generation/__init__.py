@@ -34,6 +34,7 @@ def build(
     gallery: str = "natural:train + imagenette:train",
     gallery_count: int | None = None,
     steps: int = 8,
+    guidance: float | None = None,
     image_scale: float | None = None,
     text_scale: float | None = None,
     preset: Literal["tiny", "base"] = "tiny",
@@ -62,6 +63,9 @@ def build(
         gallery: known pictures, sources with + between them.
         gallery_count: the first so many of each source; all by default.
         steps: of the diffusion model.
+        guidance: how far the diffusion model goes from what it would draw knowing nothing, 0 or more; 1 is all that it
+            knows, and more exaggerates it. By default the bundled weights' for tiny, and 0 for base, as turbo models
+            ask.
         image_scale: error of the image features that counts as one; by default the bundled weights'.
         text_scale: error of the text features that counts as one; by default the bundled weights'.
         preset: networks; "tiny" are this project's, "base" CLIP ViT-B/32 and a Stable Diffusion pipeline.
@@ -75,9 +79,12 @@ def build(
     Raises:
         UsageError: arguments that do not belong together or are out of range.
     """
+    from channels._errors import UsageError
     from semcom.systems.multimodal_generation import networks, retrieval
     from semcom.systems.multimodal_generation.selection import IMAGE_SCALE, TEXT_SCALE, Criterion
 
+    if guidance is not None and not 0 <= guidance <= 20:
+        raise UsageError(f"guidance must be 0 to 20, not {guidance:g}")
     criterion = Criterion(
         image_weight,
         IMAGE_SCALE if image_scale is None else image_scale,
@@ -88,7 +95,9 @@ def build(
     if generator == "retrieval":
         draws = retrieval.gallery(gallery, clip, features, networks.named(ids), criterion, gallery_count)
     else:
-        draws, others = networks.drawing(preset, clip, features, autoencoder_weights, generator_weights)
+        draws, others = networks.drawing(
+            preset, clip, features, autoencoder_weights, generator_weights, guidance
+        )
         ids = [*ids, *others]
     around = networks.Networks(clip, features, draws, networks.named(ids))
     return system_around(around, criterion, cbr, candidates, keep, image_stream, text_stream, description, steps)

@@ -16,6 +16,9 @@ from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, check_size
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
 
+GUIDANCE = 1.0
+"""Of the bundled weights, chosen on training pictures."""
+
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
 _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
 
@@ -156,7 +159,7 @@ class TinyGenerator:
     autoencoder: Autoencoder
     features: ImageFeatures
     generator: Generator
-    guidance: float = 1.0
+    guidance: float = GUIDANCE
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Complain about pictures that are not 128 x 128."""

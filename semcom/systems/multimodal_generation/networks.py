@@ -57,7 +57,12 @@ def seeing(preset: Preset, clip: str, features: str) -> tuple[Clip, ImageFeature
 
 
 def drawing(
-    preset: Preset, clip: Clip, features: ImageFeatures, autoencoder: str, generator: str
+    preset: Preset,
+    clip: Clip,
+    features: ImageFeatures,
+    autoencoder: str,
+    generator: str,
+    guidance: float | None = None,
 ) -> tuple[Draws, list[str]]:
     """The generator of a preset and the ids of its weights.
 
@@ -65,12 +70,13 @@ def drawing(
         preset: "tiny", or "base" with a Stable Diffusion pipeline.
         clip, features: what it is told by.
         autoencoder, generator: names of weights as in `build`; empty is the preset's.
+        guidance: as in `build`.
 
     Raises:
         UsageError: no such weights, or weights that do not belong together.
     """
     from semcom.systems.multimodal_generation.autoencoder import Autoencoder
-    from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
+    from semcom.systems.multimodal_generation.generator import GUIDANCE, Generator, TinyGenerator, coarse
     from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
     from semcom.weights import rebuild
 
@@ -85,14 +91,17 @@ def drawing(
     if preset == "base":
         name = generator or TURBO
         directions = clip.text_features([TEMPLATES[0].format(word) for word in clip.words])
-        made = load_stable_diffusion(name, lambda image: coarse(space, features, image), clip.words, directions)
+        made = load_stable_diffusion(
+            name, lambda image: coarse(space, features, image), clip.words, directions, guidance or 0.0
+        )
         return made, [space_id, name]
     network, network_id = rebuild(generator or DEFAULTS["generator"], SYSTEM, Generator)
     wanted = {"latent": latent, "channels": features.channels, "text": clip.dimension}
     found = {name: network.configuration[name] for name in wanted}
     if wanted != found:
         raise UsageError(f"generator_weights are for {found}, the other weights for {wanted}: take files that agree")
-    return TinyGenerator(space, features, network.requires_grad_(False)), [space_id, network_id]
+    strength = GUIDANCE if guidance is None else guidance
+    return TinyGenerator(space, features, network.requires_grad_(False), strength), [space_id, network_id]
 
 
 def named(ids: list[str]) -> str:
