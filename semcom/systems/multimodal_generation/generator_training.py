@@ -26,6 +26,7 @@ from semcom.training_task import Phase, Send, Task
 _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error
 _DEEP, _VERDICT = 0.5, 0.05  # weights of the classifier's features and verdict beside the latent's squared error
 _LOST = 0.1  # of the rows lose both conditions; as many the image's alone, and the text's alone
+_SEEN = 0.1  # weight of the teacher's distance between pictures and where a noisy latent is thought to lead
 _TIMES = 2  # noisy latents a picture, whose encoding they share
 _TEXT_SNR_DB = (-10.0, 20.0)
 _SNR_DB = (-5.0, 5.0, 15.0)  # where validation looks
@@ -99,7 +100,10 @@ def featuring(autoencoder: str, initial: str = "imagenet") -> Task:
 
 
 def generating(autoencoder: str, features: str, clip: str, initial: str = "imagenet") -> Task:
-    """Train the generator on received features: the velocity between latents and noise.
+    """Train the generator on received features: the velocity between latents and noise, and what is seen at its end.
+
+    The squared error alone leaves a few steps of a small network with pictures that are right in colour and of nothing.
+    So the picture to which each noisy latent is thought to lead should look like the one sent to a classifier.
 
     Both kinds of features share the row's SNR in half of the rows, as when they are sent alike; in the other half the
     text has an SNR of its own, as when it is repeated or sent digitally. A tenth of the rows loses both, a tenth the
@@ -109,7 +113,7 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
         autoencoder, features: weight files of the networks around the generator; "none" is random ones, for tests.
         clip: weight file of the CLIP whose text features it is told; "none" is a direction for each caption by chance,
             for tests.
-        initial: of the teacher that measures; "random" for tests.
+        initial: of the teacher; "random" for tests.
     """
     space = weights.rebuild(autoencoder, "multimodal_generation", Autoencoder)[0].requires_grad_(False)
     seen = weights.rebuild(features, "multimodal_generation", ImageFeatures)[0].requires_grad_(False)
@@ -145,7 +149,12 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
             noise = rng.derive("noise").normal(_TIMES, *latents.shape[1:]).flatten(0, 1).to(latents.device)
             s = time[:, None, None, None]
             noisy = (1 - s) * latents + s * noise
-        return {"velocity": (network(noisy, time, condition) - (noise - latents)).square().mean()}
+        velocity = network(noisy, time, condition)
+        aims = space.decode((noisy - s * velocity)[:: 2 * _TIMES])  # of every other picture, where its first path leads
+        return {
+            "velocity": (velocity - (noise - latents)).square().mean(),
+            "seen": _SEEN * distance(teacher, aims, sample.images[::2], 5).mean(),
+        }
 
     def measure(pictures: Sequence[Picture]) -> dict[str, float]:
         images = _stacked(pictures, network)
