@@ -5,6 +5,7 @@ python benchmarks/scene.py recovery     what the judge reads in restorations, ou
 python benchmarks/scene.py bytes        label maps against PNG and WebP: as they are, and where both are read as well
 python benchmarks/scene.py delay        seconds of map, PNG and WebP on the published demonstration's link
 python benchmarks/scene.py colour       what the 21 bytes of class colours buy
+python benchmarks/scene.py lost         restorations of maps of which one of four slices was lost
 
 Each takes --images (as in a scenario), --count, and weight files; "none" is an untrained network.
 """
@@ -25,7 +26,7 @@ from semcom.images import load, to_bytes
 from semcom.intervals import estimate
 from semcom.metrics import psnr, ssim
 from semcom.systems.scene import delay, wire
-from semcom.systems.scene.classes import CLASSES
+from semcom.systems.scene.classes import CLASSES, IGNORED
 from semcom.systems.scene.cyclegan import CycleGan
 from semcom.systems.scene.judge import Judge
 from semcom.systems.scene.palette import mean_colours, painted
@@ -37,6 +38,7 @@ from semcom.weights import rebuild
 
 BUDGETS = (75, 100, 150, 200, 300, 400, 600, 900, 1400, 2000, 3000)  # bytes of WebP files that a judge reads
 RESAMPLES = 2000
+_BANDS = 4  # slices of a map, as the system sends it unless told otherwise
 
 
 # --- networks, and what is counted of a picture ----------------------------------------------------------------------
@@ -315,6 +317,38 @@ def colour(options):
         print(f"{name}: each byte buys {more['psnr']} dB, SSIM {more['ssim']}, mIoU {mean:.4f} [{low:.4f}, {high:.4f}]")
 
 
+def lost(options):
+    pictures = labelled(options)
+    sees, judge, restorer = (
+        network(name, make)
+        for name, make in ((options.segmenter, Segmenter), (options.judge, Judge), (options.restorer, Restorer))
+    )
+    print(
+        f"{len(pictures)} pictures of {options.images}: accuracy of pixels where one of {_BANDS} bands is lost, elsewhere"
+    )
+    rows = []
+    for band in range(_BANDS):
+        shares = {}
+        for picture in pictures:
+            labels = sees.labels(picture.pixels[None])
+            inside = torch.zeros_like(labels[0], dtype=torch.bool)
+            height = len(inside) // _BANDS
+            inside[band * height : (band + 1) * height] = True
+            for what, arrived in (("whole", labels), ("lost", labels.masked_fill(inside, IGNORED))):
+                good = judge.labels(restorer(arrived))[0] == picture.labels
+                for where, part in (("there", inside), ("elsewhere", ~inside)):
+                    part = part & (picture.labels != IGNORED)
+                    shares.setdefault((where, what), []).append((good[part].sum().item(), part.sum().item()))
+        known = {of: str(of_pictures(*map(np.array, zip(*counts, strict=True)))) for of, counts in shares.items()}
+        rows.append(
+            [
+                f"band {band + 1}",
+                *(known[where, what] for where in ("there", "elsewhere") for what in ("whole", "lost")),
+            ]
+        )
+    table(["", "there, map whole", "there, band lost", "elsewhere, map whole", "elsewhere, band lost"], rows)
+
+
 def percent(values):
     found = estimate(np.asarray(values), np.ones(len(values)), range(len(values)))
     return f"{found.mean:.2%} [{found.low:.2%}, {found.high:.2%}]"
@@ -332,6 +366,7 @@ MEASURES = {  # the measure and the networks it takes
     "bytes": (sizes, ("segmenter", "judge", "restorer")),
     "delay": (seconds, ("segmenter", "restorer")),
     "colour": (colour, ("segmenter", "judge", "restorer")),
+    "lost": (lost, ("segmenter", "judge", "restorer")),
 }
 
 
