@@ -323,9 +323,7 @@ def lost(options):
         network(name, make)
         for name, make in ((options.segmenter, Segmenter), (options.judge, Judge), (options.restorer, Restorer))
     )
-    print(
-        f"{len(pictures)} pictures of {options.images}: accuracy of pixels where one of {_BANDS} bands is lost, elsewhere"
-    )
+    print(f"{len(pictures)} pictures of {options.images}: pixel accuracy in the band that is lost, and elsewhere")
     rows = []
     for band in range(_BANDS):
         shares = {}
