@@ -335,6 +335,8 @@ def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
     assert (made.pipeline, ids) == (pretrained.TURBO, ["space", pretrained.TURBO])
     assert made.directions.shape == (len(made.words), 8)
     assert made.coarse(Heard.nothing(1, 128)).shape == (1, 3, 128, 128)
+    assert made.guidance == 0
+    assert networks.drawing("base", small.clip, small.features, "space", "", 1.5)[0].guidance == 1.5
     with pytest.raises(UsageError, match="8 channels of a latent"):
         networks.drawing("base", small.clip, ImageFeatures(2, 8, 8), "space", "")
 
@@ -379,3 +381,5 @@ def test_wrong_scores_and_choices_are_named(small, photos):
 def test_build_refuses_before_it_loads_networks():
     with pytest.raises(UsageError, match="image_weight"):
         multimodal_generation.build(cbr=CBR, image_weight=2.0)
+    with pytest.raises(UsageError, match="guidance must be 0 to 20, not -1"):
+        multimodal_generation.build(cbr=CBR, guidance=-1.0)
