@@ -26,7 +26,7 @@ from semcom.training_task import Phase, Send, Task
 _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error
 _DEEP, _VERDICT = 0.5, 0.05  # weights of the classifier's features and verdict beside the latent's squared error
 _LOST = 0.1  # of the rows lose both conditions; as many the image's alone, and the text's alone
-_SEEN = 0.1  # weight of the teacher's distance between pictures and where a noisy latent is thought to lead
+_SEEN = 0.2  # weight of the teacher's distance between pictures and where a noisy latent is thought to lead
 _TIMES = 2  # noisy latents a picture, whose encoding they share
 _TEXT_SNR_DB = (-10.0, 20.0)
 _SNR_DB = (-5.0, 5.0, 15.0)  # where validation looks
