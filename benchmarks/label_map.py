@@ -12,11 +12,33 @@ import time
 import numpy as np
 from PIL import Image
 
+from channels._errors import UsageError
 from semcom import images
 from semcom.codecs import label_map
 from semcom.codecs.label_map import CorruptMap
 
 CLASSES = 12
+
+
+def within(least, most=None):
+    """What argparse makes of a whole number in a range."""
+
+    def whole_number(text):
+        number = int(text)
+        if number < least or (most is not None and number > most):
+            told = f"{least} or more" if most is None else f"{least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be {told}, not {number}")
+        return number
+
+    return whole_number
+
+
+def labelled(source, count):
+    """Pictures with their label maps."""
+    pictures = images.load(source, count)
+    if any(picture.labels is None for picture in pictures):
+        raise UsageError(f"{source} has no label maps: take camvid:test, streets:test or cityscapes:val")
+    return pictures
 
 
 def webp(labels):
@@ -69,10 +91,13 @@ def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="streets:test")
-    parser.add_argument("--count", type=int)
-    parser.add_argument("--fuzz", type=int, default=0)
+    parser.add_argument("--count", type=within(1))
+    parser.add_argument("--fuzz", type=within(0), default=0)
     options = parser.parse_args()
-    maps = [picture.labels.numpy() for picture in images.load(options.source, options.count)]
+    try:
+        maps = [picture.labels.numpy() for picture in labelled(options.source, options.count)]
+    except UsageError as error:
+        parser.error(str(error))
     label_map.decode(label_map.encode(maps[0], CLASSES))  # compiles
 
     began = time.process_time()

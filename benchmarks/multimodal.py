@@ -1,6 +1,6 @@
 """What multimodal generation understands, gains by choosing, and keeps of a picture in noise, with 95 % intervals.
 
-python benchmarks/multimodal.py retrieval   recall of captions and pictures by CLIP, and its zero-shot classes
+python benchmarks/multimodal.py retrieval   recall of captions and pictures by CLIP, and classes by their names
 python benchmarks/multimodal.py selection   fidelity of the chosen of M candidates over the first one, by both features,
                                             one of them, chance and a genie; one generated set for all
 python benchmarks/multimodal.py low_snr     classes and similarity in noise, against all baselines at equal uses
@@ -38,6 +38,7 @@ from semcom.systems.multimodal_generation.selection import oracle, reselected
 from semcom.weights import rebuild
 
 NAME = "multimodal_generation"
+SYSTEMS = (NAME, "deepjscc")
 CHOICES = ("both features", "image features", "text features", "by chance", "genie")
 LOW_SNR_METRICS = ("class_accuracy", "clip_image_similarity", "clip_text_similarity", "mobilenet_similarity")
 ROWS = 8  # pictures sent together
@@ -48,6 +49,9 @@ ROWS = 8  # pictures sent together
 
 def system(options, name=NAME, **arguments):
     """The system with its arguments from the command line, and with these."""
+    unknown = [setting for setting in options.set if setting.split(".")[0] not in SYSTEMS]
+    if unknown:
+        raise UsageError(f"--set takes {', '.join(SYSTEMS)}, as in {NAME}.steps=4, not {unknown[0]}")
     settings = [setting for setting in options.set if setting.startswith(f"{name}.")]
     found = variant("system", name, settings)
     return found.entry.load()(cbr=options.cbr, **(dict(found.arguments) | arguments))
@@ -90,10 +94,10 @@ def retrieval(options):
     described, classes = load(options.images, options.count), load(options.classes, options.count)
     print(f"{seen.name}, {len(described)} pictures of {options.images} with their first caption")
     for name, share in clip_training.retrieved(seen, described).items():
-        most = int(name.split()[-1])
+        most = min(int(name.split()[-1]), len(described))
         print(f"{name}: {share:.2%} (chance {most / len(described):.2%})")
     share = clip_training.accuracy(seen, classes)
-    print(f"zero-shot accuracy on {len(classes)} pictures of {options.classes}: {share:.2%}")
+    print(f"accuracy by the names of the classes, {len(classes)} pictures of {options.classes}: {share:.2%}")
 
 
 def selection(options):
@@ -112,10 +116,13 @@ def selection(options):
         "MS-SSIM": lambda found, sent: ms_ssim(found, sent.expand_as(found)),
     }
     print(f"{len(pictures)} pictures of {options.images}, cbr {options.cbr:g}, {built.weights}")
+    took = {count: seconds_of(built, pictures[:1], count) for count in options.candidates}
+    built.receiver.candidates = most
     for snr_db in options.snr:
-        found = {}  # (measure, choice, M) -> quality of what is shown, a row a picture
+        found, spread = {}, []  # (measure, choice, M) -> quality of what is shown, a row a picture
         for delivery, (rng,) in deliveries(built, pictures, snr_db):
             reception = delivery.reception
+            spread.extend((column := measures.candidate_diversity(delivery))[0][column[1] > 0].tolist())
             quality = {
                 name: torch.stack(
                     [one(candidates, sent[None]) for candidates, sent in zip(*both(delivery), strict=True)]
@@ -131,6 +138,8 @@ def selection(options):
                     for choice, index in chosen.items():
                         shown = values[torch.arange(len(values)), index]
                         found.setdefault((name, choice, count), []).extend(shown.tolist())
+        if spread:
+            print(f"\n{snr_db:g} dB: 1 - cosine between two candidates, MobileNet features: {mean(spread)}")
         for name in quality:
             first = np.array(found[name, "both features", min(options.candidates)])
             print(f"\n{snr_db:g} dB, {name}: {mean(first)} with {min(options.candidates)} candidate; more with")
@@ -138,8 +147,20 @@ def selection(options):
             for count in options.candidates:
                 gains = {choice: np.array(found[name, choice, count]) - first for choice in CHOICES}
                 share = str(mean(gains["both features"], gains["genie"])) if gains["genie"].any() else ""
-                rows.append([f"{count} candidates", *(str(mean(gains[choice])) for choice in CHOICES), share])
-            table(["", *CHOICES, "share of the genie's gain"], rows)
+                means = (str(mean(gains[choice])) for choice in CHOICES)
+                rows.append([f"{count} candidates", *means, share, f"{took[count]:.2f}"])
+            table(["", *CHOICES, "share of the genie's gain", "s a picture"], rows)
+
+
+def seconds_of(built, pictures, candidates):
+    """End to end, when all is loaded."""
+    built.receiver.candidates = candidates
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        list(deliveries(built, pictures, 10.0))
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def both(delivery):
@@ -294,7 +315,7 @@ def main():
         with torch.inference_mode():
             options.measure(options)
     except UsageError as error:
-        raise SystemExit(f"error: {error}") from None
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

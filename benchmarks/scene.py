@@ -17,7 +17,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from label_map import palette_png
+from label_map import labelled, palette_png, within
 from label_map import webp as lossless_webp
 
 from channels._errors import UsageError
@@ -25,7 +25,7 @@ from semcom.codecs import image_file, label_map
 from semcom.images import load, to_bytes
 from semcom.intervals import estimate
 from semcom.metrics import psnr, ssim
-from semcom.systems.scene import delay, wire
+from semcom.systems.scene import delay, packets, wire
 from semcom.systems.scene.classes import CLASSES, IGNORED
 from semcom.systems.scene.cyclegan import CycleGan
 from semcom.systems.scene.judge import Judge
@@ -51,13 +51,6 @@ def network(name, make):
 def painters(options):
     ours, cyclegan = network(options.restorer, Restorer), network(options.cyclegan, CycleGan)
     return {"ours": ours, "CycleGAN": cyclegan, "class colours": painted}
-
-
-def labelled(options):
-    pictures = load(options.images, options.count)
-    if any(picture.labels is None for picture in pictures):
-        raise UsageError(f"{options.images} has no label maps: take camvid:test, streets:test or cityscapes:val")
-    return pictures
 
 
 @dataclass
@@ -116,7 +109,7 @@ def table(heads, rows):
 
 
 def segmenter(options):
-    pictures, tallies = labelled(options), {}
+    pictures, tallies = labelled(options.images, options.count), {}
     for name, made in (("segmenter", Segmenter), ("judge", Judge)):
         reads, counts = network(getattr(options, name), made), []
         for picture in pictures:
@@ -133,7 +126,7 @@ def segmenter(options):
 
 
 def recovery(options):
-    pictures = labelled(options)
+    pictures = labelled(options.images, options.count)
     sees, judge, known = network(options.segmenter, Segmenter), network(options.judge, Judge), painters(options)
     photos, tallies = Tally(), {(kind, name): Tally() for kind in ("predicted", "true") for name in known}
     for picture in pictures:
@@ -160,10 +153,10 @@ def recovery(options):
 
 def sizes(options):
     """`bytes`: each picture's map and files, and what a judge reads in WebP files of a given length."""
-    pictures = labelled(options)
+    pictures = labelled(options.images, options.count)
     sees, judge = network(options.segmenter, Segmenter), network(options.judge, Judge)
     restorer, restored = network(options.restorer, Restorer), Tally()
-    coarse, step = f"predicted map, coarseness {options.coarseness}", 2**options.coarseness
+    coarse = f"predicted map, coarseness {options.coarseness}"
     names = (coarse, "predicted map", "true map", "palette PNG", "lossless WebP", "PNG", "WebP")
     found = {name: [] for name in names}
     for picture in pictures:
@@ -177,7 +170,7 @@ def sizes(options):
         found["WebP"].append(len(delay.file_of(picture.pixels, "WEBP", options.quality)))
         sent = wire.coarser(labels[0], options.coarseness)
         found[coarse].append(len(label_map.encode(sent.numpy(), len(CLASSES))))
-        arrived = sent.repeat_interleave(step, 0).repeat_interleave(step, 1)[: labels.shape[1], : labels.shape[2]]
+        arrived = wire.enlarged(sent, options.coarseness, predicted.shape)
         restored.add(judge, restorer(arrived[None]), picture)
     height, width = pictures[0].pixels.shape[1:]
     print(
@@ -256,7 +249,7 @@ def webp_of(picture, budget):
 def seconds(options):
     """`delay`: medians of the parts for each source, and how much is saved."""
     torch.set_num_threads(options.threads)
-    link = delay.PacketLink(pause_s=options.pause)
+    link = delay.PacketLink(symbol_rate_hz=options.symbol_rate, pause_s=options.pause)
     over = partial(link.air_s, packet_error=options.packet_error)
     sees, restorer = network(options.segmenter, Segmenter), network(options.restorer, Restorer)
 
@@ -291,7 +284,7 @@ def seconds(options):
 
 
 def colour(options):
-    pictures = labelled(options)
+    pictures = labelled(options.images, options.count)
     sees, judge, restorer = (
         network(name, make)
         for name, make in ((options.segmenter, Segmenter), (options.judge, Judge), (options.restorer, Restorer))
@@ -318,20 +311,19 @@ def colour(options):
 
 
 def lost(options):
-    pictures = labelled(options)
+    pictures = labelled(options.images, options.count)
     sees, judge, restorer = (
         network(name, make)
         for name, make in ((options.segmenter, Segmenter), (options.judge, Judge), (options.restorer, Restorer))
     )
     print(f"{len(pictures)} pictures of {options.images}: pixel accuracy in the band that is lost, and elsewhere")
-    rows = []
+    agreement, rows = wire.Wire(cbr=1, frame=None, packets=_BANDS, colour=False), []
     for band in range(_BANDS):
         shares = {}
         for picture in pictures:
             labels = sees.labels(picture.pixels[None])
             inside = torch.zeros_like(labels[0], dtype=torch.bool)
-            height = len(inside) // _BANDS
-            inside[band * height : (band + 1) * height] = True
+            inside[agreement.shape(inside.shape, 0).band(band)] = True
             for what, arrived in (("whole", labels), ("lost", labels.masked_fill(inside, IGNORED))):
                 good = judge.labels(restorer(arrived))[0] == picture.labels
                 for where, part in (("there", inside), ("elsewhere", ~inside)):
@@ -370,23 +362,30 @@ MEASURES = {  # the measure and the networks it takes
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    link = delay.PacketLink()
     commands = parser.add_subparsers(required=True, metavar="MEASURE")
     for name, (measure, networks) in MEASURES.items():
         command = commands.add_parser(name)
         command.set_defaults(measure=measure)
         for part in networks:
             command.add_argument(f"--{part}", default=WEIGHTS[part], help="weight file; default %(default)s")
-        command.add_argument("--count", type=int, default={"delay": 9}.get(name), help="of the pictures")
+        command.add_argument("--count", type=within(2), default={"delay": 9}.get(name), help="of the pictures")
         if name in ("bytes", "delay"):
-            command.add_argument("--quality", type=int, default=75, help="of WebP; default %(default)s")
+            command.add_argument("--quality", type=within(0, 100), default=75, help="of WebP; default %(default)s")
         if name == "bytes":
-            command.add_argument("--coarseness", type=int, default=0, help="of the map that is restored, as in scene")
+            coarseness = within(0, packets.COARSEST)
+            command.add_argument("--coarseness", type=coarseness, default=0, help="of the map restored, as in scene")
         if name == "delay":
             sources = ["streets:test", "streets:test:1024x768"]
             command.add_argument("--images", nargs="+", dest="sources", default=sources, help="default %(default)s")
-            command.add_argument("--height", type=int, default=192, help="of what is segmented; default %(default)s")
-            command.add_argument("--threads", type=int, default=torch.get_num_threads())
+            command.add_argument(
+                "--height", type=within(1), default=192, help="of what is segmented; default %(default)s"
+            )
+            command.add_argument("--threads", type=within(1), default=torch.get_num_threads())
             command.add_argument("--bfloat16", action="store_true", help="restore with 16 bits")
+            command.add_argument(
+                "--symbol-rate", type=float, default=link.symbol_rate_hz, help="Hz, a bit each; default %(default)g"
+            )
             command.add_argument(
                 "--pause", type=float, default=0.0, help="s between packets; 0.005 in the published script"
             )
@@ -398,7 +397,7 @@ def main():
         with torch.inference_mode():
             options.measure(options)
     except UsageError as error:
-        raise SystemExit(f"error: {error}") from None
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ import argparse
 from pathlib import Path
 
 import torch
+from label_map import within
 from scene import WEIGHTS, network, painters, webp_of
 
+from channels._errors import UsageError
 from semcom.images import load, to_bytes
-from semcom.systems.scene import wire
+from semcom.systems.scene import packets, wire
 from semcom.systems.scene.classes import coloured
 from semcom.systems.scene.palette import mean_colours
 from semcom.systems.scene.segmenter import Segmenter
@@ -65,15 +67,21 @@ def main():
     for part in ("segmenter", "restorer", "cyclegan"):
         parser.add_argument(f"--{part}", default=WEIGHTS[part], help="weight file; default %(default)s")
     parser.add_argument("--images", default="streets:test", help="default %(default)s")
-    parser.add_argument("--show", nargs="+", type=int, default=[1, 5, 7], help="which of them; default %(default)s")
-    parser.add_argument("--coarseness", type=int, default=0, help="as of the system scene; default %(default)s")
+    parser.add_argument(
+        "--show", nargs="+", type=within(0), default=[1, 5, 7], help="which of them; default %(default)s"
+    )
+    coarseness = within(0, packets.COARSEST)
+    parser.add_argument("--coarseness", type=coarseness, default=0, help="as of the system scene; default %(default)s")
     parser.add_argument("--colour", action="store_true", help="send the mean colour of each class, too")
     parser.add_argument("--out", type=Path, default=Path("runs/figures/scene_strip.png"))
     options = parser.parse_args()
-    pictures = load(options.images, 1 + max(options.show))
-    with torch.inference_mode():
-        sees, known = network(options.segmenter, Segmenter), painters(options)
-        draw([pictures[number] for number in options.show], sees, known, options)
+    try:
+        pictures = load(options.images, 1 + max(options.show))
+        with torch.inference_mode():
+            sees, known = network(options.segmenter, Segmenter), painters(options)
+            draw([pictures[number] for number in options.show], sees, known, options)
+    except UsageError as error:
+        parser.error(str(error))
     print(options.out)
 
 

@@ -314,8 +314,8 @@ def _table(path: Path, name: str) -> dict[str, str]:
 
 
 def _summary(named: Mapping[str, ast.FunctionDef | ast.ClassDef], value: ast.expr) -> str:
-    """First line of the docstring of the first function or class in an expression; `_psnr` may leave it to `psnr`."""
-    for node in ast.walk(value):
+    """First line of the docstring of what is named, itself or in a call, `Metric(_psnr)`; `psnr` may tell for it."""
+    for node in value.args if isinstance(value, ast.Call) else [value]:
         if isinstance(node, ast.Name) and node.id in named:
             for name in (node.id, node.id.lstrip("_")):
                 if name in named and (text := ast.get_docstring(named[name])):

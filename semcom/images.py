@@ -178,7 +178,7 @@ def _camvid(split: str) -> list[Entry]:
         Entry(
             path.stem,
             partial(open_image, path),
-            read_labels=partial(_open_labels, path.parent.parent / "labels" / f"{path.stem}.png"),
+            read_labels=partial(_open_classes, path.parent.parent / "labels" / f"{path.stem}.png"),
         )
         for path in _split(folder, split or "test", "images/*.jpg")
     ]
@@ -352,6 +352,16 @@ def _open_labels(path: Path) -> Image.Image:
     if mode not in ("P", "L"):
         raise UsageError(f"{path} must be a palette or grey PNG of class numbers, not {mode}")
     return Image.fromarray(classes)
+
+
+def _open_classes(path: Path) -> Image.Image:
+    """A label file whose values are the eleven classes of a street, or say that a pixel is of none."""
+    from semcom.systems.scene.classes import IGNORED  # a part of a system that loads pictures itself
+
+    labels = _open_labels(path)
+    if (most := np.asarray(labels).max()) > IGNORED:
+        raise UsageError(f"{path} has the class {most}; write 0 to {IGNORED - 1}, and {IGNORED} for unknown")
+    return labels
 
 
 def to_tensor(image: Image.Image) -> Float[Tensor, "3 h w"]:

@@ -354,6 +354,11 @@ def _mobilenet_similarity(delivery: Delivery) -> Rows:
     return _generated().mobilenet_similarity(delivery)
 
 
+def _candidate_diversity(delivery: Delivery) -> tuple[Rows, Rows]:
+    """1 - cosine of features of `multimodal_classifier` between two candidates of a reception, over all pairs."""
+    return _generated().candidate_diversity(delivery)
+
+
 def _generated() -> ModuleType:
     from semcom.systems.multimodal_generation import measures
 
@@ -392,4 +397,5 @@ METRICS: dict[str, Metric] = {
     "class_accuracy": Metric(_class_accuracy, "", True),
     "class_accuracy_of_photo": Metric(_class_accuracy_of_photo, "", True),
     "mobilenet_similarity": Metric(_mobilenet_similarity, "", True),
+    "candidate_diversity": Metric(_candidate_diversity, "", True),
 }

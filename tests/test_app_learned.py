@@ -39,6 +39,24 @@ def test_the_street_page_shows_map_restoration_and_webp(monkeypatch):
     assert numbers(app)["Label map"] == f"{sizes.pop()} bytes"
 
 
+def test_the_street_page_shows_the_coarse_map_that_was_sent_and_stays_where_none_was(monkeypatch):
+    """A shrunk map is shown shrunk; where not even the coarsest fits the rest is there, without a WebP file."""
+    monkeypatch.setattr(calls, "scene_settings", lambda: ["scene.weights=none", "scene.coarseness=2"])
+    monkeypatch.setattr(parts, "STREETS", ("streets:test:64x48", 1))
+    app = opened("street_scene", street_snr=20, street_cbr=1 / 8)
+    assert any(re.fullmatch(r"map as sent, \d+ bytes, shrunk 4 times", caption) for caption in captions(app))
+    point = calls.point_of("scene", "awgn", 20, medium_cbr=1 / 8, settings=calls.scene_settings())
+    delivery = calls.send_photo(parts.streets(*parts.STREETS)[0], point)
+    sent, received = calls.maps_of(delivery)
+    assert (sent == received).all()
+    assert (sent[:, ::4, ::4].repeat_interleave(4, 1).repeat_interleave(4, 2) == sent).all()
+    app = opened("street_scene", street_snr=-4, street_cbr=min(parts.BUDGETS))
+    shown = captions(app)
+    assert "no map is small enough to be sent" in shown
+    assert len(shown) == 4
+    assert numbers(app)["Smaller than raw by"] == "none"
+
+
 GENERATES = '''
 import torch
 from semcom import Receiver, Reception, System

@@ -1,5 +1,7 @@
 """The diffusion half of multimodal generation: features, autoencoder, generator, and pipelines on disk."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_sym
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.flow import integrate, normal_velocity
-from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, told
+from semcom.systems.multimodal_generation.generator import Generator, Guidance, TinyGenerator, told
 from semcom.systems.multimodal_generation.pretrained import load_stable_diffusion
 from semcom.train import Run
 from semcom.train_settings import Settings
@@ -51,7 +53,7 @@ def test_features_have_unit_power_and_do_not_see_other_rows():
 
 
 def test_features_name_the_size_they_take():
-    with pytest.raises(UsageError, match=r"128x128, not 96x64: .*size: 128"):
+    with pytest.raises(UsageError, match="128x128, not 96x64: resize"):
         ImageFeatures(channels=2, width=8)(torch.zeros(1, 3, 64, 96))
     with pytest.raises(UsageError, match="multiples of 8"):
         Autoencoder(4, 8).encode(torch.zeros(1, 3, 20, 32))
@@ -147,16 +149,34 @@ def test_each_condition_matters(tiny, part):
     assert (with_both - tiny.generator(noisy, time, condition.kept(**has))).abs().max() > 1e-4
 
 
-def test_guidance_extrapolates_from_no_condition(tiny):
-    received, rng = features_of(1), seeds(1)
+@pytest.mark.parametrize(("image", "text"), [(1.0, 1.0), (2.0, 2.0), (1.0, 3.0), (2.0, 6.0), (0.0, 0.0)])
+def test_guidance_adds_up_what_each_kind_of_features_changes(tiny, image, text):
+    told_both = told(tiny.features, *features_of(2))
+    noisy, time = seeds(2).normal(4, 16, 16), torch.tensor([0.2, 0.8])
 
-    def drawn(guidance):
-        changed = TinyGenerator(tiny.autoencoder, tiny.features, tiny.generator, guidance)
-        return changed.generate(*received, rng, 1, 1)
+    def velocity(has_image, has_text):
+        has = torch.full((2,), has_image), torch.full((2,), has_text)
+        return tiny.generator(noisy, time, told_both.kept(*has))
 
-    torch.testing.assert_close(drawn(1 + 1e-6), drawn(1.0), atol=1e-4, rtol=0)
-    lost = features_of(1, torch.inf)
-    torch.testing.assert_close(drawn(0.0), tiny.generate(*lost, rng, 1, 1), atol=1e-5, rtol=0)
+    nothing, of_image, both = velocity(0.0, 0.0), velocity(1.0, 0.0), velocity(1.0, 1.0)
+    expected = nothing + image * (of_image - nothing) + text * (both - of_image)
+    guided = replace(tiny, guidance=Guidance(image, text))
+    torch.testing.assert_close(guided._velocity(told_both)(noisy, time), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_guidance_calls_the_network_no_oftener_than_it_must(tiny):
+    calls = []
+    handle = tiny.generator.register_forward_hook(lambda *_: calls.append(1))
+    for guidance, expected in (
+        (Guidance(1.0, 1.0), 1),
+        (Guidance(2.0, 2.0), 2),
+        (Guidance(1.0, 3.0), 2),
+        (Guidance(2.0, 6.0), 3),
+    ):
+        calls.clear()
+        replace(tiny, guidance=guidance).generate(*features_of(1), seeds(1), 1, 1)
+        assert len(calls) == expected
+    handle.remove()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +256,17 @@ def test_stable_diffusion_is_read_from_a_folder(folder, monkeypatch):
     assert (three[0, 0] - three[0, 1]).abs().max() > 1e-3
     two = generator.generate(*features_of(1, first=1), seeds(1, first=1), 2, 2)
     torch.testing.assert_close(two[0], three[1, :2], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_stable_diffusion_takes_the_steps_that_are_asked(folder, steps):
+    generator, taken = turbo(folder), []
+    generator.pipeline.unet.register_forward_hook(lambda *_: taken.append(1))
+    for reliability in (0, 0.3, 0.5, 1):
+        taken.clear()
+        noise = 1 / reliability - 1 if reliability else torch.inf
+        generator.generate(*features_of(1, noise), seeds(1), 1, steps)
+        assert len(taken) == steps
 
 
 def test_stable_diffusion_is_prompted_by_the_nearest_words(folder):

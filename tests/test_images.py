@@ -303,6 +303,10 @@ def test_a_damaged_label_map_is_refused_in_one_line(tmp_path, monkeypatch):
     quarters().save(tmp_path / "camvid/test/labels/1.png")
     with pytest.raises(UsageError, match="of class numbers, not RGB"):
         load("camvid")
+    for number in (12, 200, 255):
+        Image.new("L", (30, 20), number).save(tmp_path / "camvid/test/labels/1.png")
+        with pytest.raises(UsageError, match=rf"1\.png has the class {number}; write 0 to 10, and 11 for unknown"):
+            load("camvid")
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (8, 16), (13, 40)])

@@ -3,6 +3,7 @@
 import io
 import time
 import zlib
+from itertools import product
 
 import numpy as np
 import pytest
@@ -35,6 +36,35 @@ def test_every_map_comes_back(height, width, classes, kind):
         decoded = label_map.decode(label_map.encode(labels, classes, rows))
         assert decoded.dtype == np.uint8
         assert (decoded == labels).all()
+
+
+LARGE = [(384, 512), (768, 1024), (1024, 2048)]
+
+
+def _constant(height, width):
+    return np.zeros((height, width), np.uint8)
+
+
+def _two_bands(height, width):
+    """Sky over road."""
+    return np.repeat(np.array([0, 3], np.uint8), height // 2)[:, None].repeat(width, 1)
+
+
+def _box(height, width):
+    labels = _two_bands(height, width)
+    labels[height // 3 : height // 2, width // 4 : width // 3] = 8
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [(_constant, LARGE[0]), *product((_two_bands, _box), LARGE[:2]), (_box, LARGE[2])]
+)
+def test_large_plain_maps_come_back_as_well(kind, size):
+    """The end of what is predicted well is a row of zeros in the code, of which only so many may be left out."""
+    labels = kind(*size)
+    coded = label_map.encode(labels, 11)
+    assert (label_map.decode(coded) == labels).all()
+    assert len(coded) < 250
 
 
 def test_noise_costs_what_it_must(scenes):
@@ -99,6 +129,19 @@ def test_a_slice_of_another_map_or_shape_is_refused(scenes):
         label_map.decode(file + b"\0")
 
 
+def test_booleans_and_lists_are_labels_and_any_bytes_will_do():
+    labels = np.eye(4, dtype=bool)
+    coded = label_map.encode(labels, 2)
+    assert label_map.encode(labels.astype(int).tolist(), 2) == coded
+    for data in (coded, bytearray(coded), memoryview(coded)):
+        assert (label_map.decode(data) == labels).all()
+
+
+def test_what_is_missing_has_a_label_that_there_is():
+    with pytest.raises(UsageError, match="missing must be 0 to 255"):
+        label_map.decode_some([], Shape(11, 4, 4), missing=300)
+
+
 @pytest.mark.parametrize(
     ("labels", "classes", "rows"),
     [
@@ -109,6 +152,9 @@ def test_a_slice_of_another_map_or_shape_is_refused(scenes):
         (np.zeros((0, 2), int), 5, None),
         (np.zeros(4, int), 5, None),
         (np.zeros((2, 2), int), 5, 0),
+        (np.zeros((2, 2)), 5, None),
+        (np.array(1), 5, None),
+        ([[0.0, 1.0]], 5, None),
     ],
 )
 def test_what_is_no_map_is_refused(labels, classes, rows):
@@ -168,6 +214,15 @@ def test_bad_code_under_a_good_crc_ends_in_an_error_or_a_map():
         except CorruptMap:
             outcomes.add("error")
     assert "error" in outcomes
+
+
+def test_a_slice_that_is_whole_and_yet_no_map_is_not_passed_over():
+    shape, good = Shape(11, 40, 50, 20), label_map.encode_slices(np.zeros((40, 50), int), 11, 20)
+    body = b"\2" + good[0][1:-4]
+    bad = body + zlib.crc32(shape.head + body).to_bytes(4, "big")
+    assert label_map.decode_some([bad[:-1], good[1]], shape)[1].tolist() == [False] * 20 + [True] * 20
+    with pytest.raises(CorruptMap, match="number 2"):
+        label_map.decode_some([bad, good[1]], shape)
 
 
 def test_a_head_that_claims_a_giant_is_refused():

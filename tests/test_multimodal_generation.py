@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import jaxtyping
 import pytest
 import torch
+from PIL import Image
 
-from channels import awgn, rayleigh
+from channels import awgn, rayleigh, tdl
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom import check
-from semcom.images import load
+from semcom.images import Entry, load
 from semcom.link import Link
 from semcom.system import Sample, uses_for
 from semcom.systems import multimodal_generation
@@ -43,9 +45,6 @@ class Still:
     pictures: torch.Tensor
     told: list = field(default_factory=list)
 
-    def check_size(self, size):
-        """Every size will do."""
-
     def generate(self, image, text, rng, candidates, steps):
         self.told.append((image, text))
         return self.pictures[:candidates].expand(len(rng), -1, -1, -1, -1)
@@ -74,9 +73,16 @@ def around(small, draws=None, criterion=None, **arguments):
     return multimodal_generation.system_around(used, criterion or Criterion(), **arguments)
 
 
-def deliver(system, images, snr_db=10.0, users=1, channel=None, categories=None):
-    sample = Sample(images, captions=TEXTS[: len(images)], categories=categories)
-    return Link(system, channel or awgn.build()).deliver(sample, snr_db, list(range(len(images))), users)
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Arguments are not compared with their annotations, as outside the tests."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def deliver(system, images, snr_db=10.0, users=1, channel=None, categories=None, first=0):
+    rows = slice(first, first + len(images))
+    sample = Sample(images, captions=TEXTS[rows], categories=categories)
+    return Link(system, channel or awgn.build()).deliver(sample, snr_db, list(range(rows.start, rows.stop)), users)
 
 
 # --- streams -------------------------------------------------------------------------------------------------------
@@ -188,8 +194,8 @@ def test_the_class_arrives_where_nothing_else_does(small, photos):
     names = small.clip.text_features([sentence(CLASSES[3]), sentence(CLASSES[9])])
     torch.testing.assert_close(text.values, names * 8**0.5)
     assert not delivery.reception.outage.any()
-    with pytest.raises(UsageError, match="0 to 15, not 40"):
-        deliver(system, photos[:1], categories=torch.tensor([40]))
+    with pytest.raises(UsageError, match="0 to 9, not 10"):
+        deliver(system, photos[:1], categories=torch.tensor([10]))
 
 
 def test_what_is_lost_is_known_to_be(small, photos):
@@ -200,6 +206,36 @@ def test_what_is_lost_is_known_to_be(small, photos):
         assert not heard.values.any()
     assert delivery.reception.outage.all()
     assert delivery.reception.block_errors.tolist() == delivery.reception.blocks.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "cbr"),
+    [
+        ("digital", "caption", 0.0005),
+        ("digital", "none", 0.0005),
+        ("none", "caption", 0.0005),
+        ("none", "class", 0.0005),
+        ("analogue", "analogue", 1e-6),
+    ],
+)
+def test_streams_that_do_not_fit_are_an_outage(small, photos, image, text, cbr):
+    system = around(small, Still(photos), cbr=cbr, image_stream=image, text_stream=text)
+    delivery = deliver(system, photos[:2], snr_db=40.0, categories=torch.tensor([3, 9]))
+    assert not delivery.uses.any()
+    assert delivery.reception.outage.all()
+    assert delivery.reception.blocks is None
+
+
+def test_a_stream_that_does_not_fit_is_no_outage_beside_one_that_does(small, photos):
+    def received(image):
+        system = around(small, Still(photos), cbr=0.002, image_stream=image, text_stream="class")
+        assert not system.transmitter.agreement.share((128, 128)).text
+        return deliver(system, photos[:2], snr_db=40.0, categories=torch.tensor([3, 9])).reception
+
+    assert received("analogue").outage is None
+    digital = received("digital")
+    assert not digital.outage.any()
+    assert (digital.blocks.tolist(), digital.block_errors.tolist()) == ([1, 1], [0, 0])
 
 
 def test_a_picture_without_a_caption_is_told_in_words(small, photos):
@@ -291,13 +327,17 @@ def test_each_weight_asks_its_own_network(small, photos):
     assert image.chosen.tolist() == [0, 1]  # what was sent is among the candidates
 
 
-@pytest.mark.parametrize("channel", [awgn.build(), rayleigh.build()], ids=["awgn", "rayleigh"])
+@pytest.mark.parametrize(
+    "channel", [awgn.build(), rayleigh.build(), tdl.build(csi="ls")], ids=["awgn", "rayleigh", "tdl"]
+)
 def test_users_do_not_disturb_each_other(small, photos, channel):
     together = deliver(around(small), photos[:3], users=3, channel=channel)
-    alone = deliver(around(small), photos[:1], channel=channel)
-    assert together.medium_uses.tolist() == [3 * int(alone.uses[0])] * 3
-    torch.testing.assert_close(together.reception.images[:1], alone.reception.images, atol=1e-5, rtol=0)
-    torch.testing.assert_close(together.reception.scores[:1], alone.reception.scores, atol=1e-4, rtol=1e-4)
+    for user in range(3):
+        alone = deliver(around(small), photos[user : user + 1], channel=channel, first=user)
+        assert together.medium_uses.tolist() == [3 * int(alone.medium_uses[0])] * 3
+        row = slice(user, user + 1)
+        torch.testing.assert_close(together.reception.images[row], alone.reception.images, atol=1e-5, rtol=0)
+        torch.testing.assert_close(together.reception.scores[row], alone.reception.scores, atol=1e-4, rtol=1e-4)
 
 
 def test_pictures_of_other_sizes_come_back_in_theirs(small, photos):
@@ -325,6 +365,28 @@ def test_retrieval_finds_the_picture_that_was_sent(small, photos, tmp_path, monk
         retrieval.gallery("photos", small.clip, small.features, "none", Criterion(), 99)
 
 
+def test_a_replaced_picture_is_seen_anew(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "known").mkdir()
+
+    def features_of(colour):
+        Image.new("RGB", (128, 128), colour).save(tmp_path / "known" / "one.png")
+        known = retrieval.gallery(f"folder:{tmp_path / 'known'}", small.clip, small.features, "none", Criterion())
+        return known.image
+
+    red, blue = features_of("red"), features_of("blue")
+    assert (red - blue).abs().max() > 0.1
+    assert torch.equal(features_of("blue"), blue)
+
+
+def test_pictures_without_files_are_told_apart_by_what_they_show():
+    def entry(level):
+        return Entry("one", lambda: Image.new("RGB", (4, 4), (level, 0, 0)))
+
+    assert retrieval._content(entry(1)) == retrieval._content(entry(1))
+    assert retrieval._content(entry(1)) != retrieval._content(entry(2))
+
+
 def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
     from semcom.systems.multimodal_generation import pretrained
 
@@ -335,17 +397,21 @@ def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
     assert (made.pipeline, ids) == (pretrained.TURBO, ["space", pretrained.TURBO])
     assert made.directions.shape == (len(made.words), 8)
     assert made.coarse(Heard.nothing(1, 128)).shape == (1, 3, 128, 128)
-    assert made.guidance == 0
-    assert networks.drawing("base", small.clip, small.features, "space", "", 1.5)[0].guidance == 1.5
     with pytest.raises(UsageError, match="8 channels of a latent"):
         networks.drawing("base", small.clip, ImageFeatures(2, 8, 8), "space", "")
 
 
 def test_scales_are_spreads_over_the_candidates(small, photos):
-    pictures = load("photos", 2, 128)
-    found = scales.spreads(around(small, Still(photos), candidates=4), pictures, [10.0])
-    assert 0 < found.image < 2
-    assert 0 < found.text < 1
+    pictures, system = load("photos", 6, 128), around(small, Still(photos), candidates=4)
+    found = scales.spreads(system, pictures, [0.0, 10.0])
+    sample, link = Sample(torch.stack([picture.pixels for picture in pictures])), Link(system, awgn.build())
+    image, text = [], []
+    for snr in (0.0, 10.0):
+        reception = link.deliver(sample, snr, [seed_for("scales", snr, picture.name) for picture in pictures]).reception
+        image.append(reception.image_errors.std(1).mean().item())
+        text.append(reception.text_errors.std(1).mean().item())
+    assert found.image == pytest.approx(sum(image) / 2, rel=1e-3)
+    assert found.text == pytest.approx(sum(text) / 2, rel=1e-3)
     with pytest.raises(UsageError, match="take two or more"):
         scales.spreads(around(small, Still(photos), candidates=1), pictures, [10.0])
 
@@ -353,8 +419,10 @@ def test_scales_are_spreads_over_the_candidates(small, photos):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"candidates": 0}, "1 or more"),
-        ({"steps": 0}, "1 or more"),
+        ({"candidates": 0}, "candidates must be 1 to 256"),
+        ({"candidates": 257}, "not 257 and 2"),
+        ({"steps": 0}, "steps 1 to 500"),
+        ({"steps": 501}, "not 2 and 501"),
         ({"cbr": -1.0}, "cbr must be"),
     ],
 )
@@ -364,11 +432,28 @@ def test_wrong_arguments_are_named_in_a_line(small, wrong, said):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("argument", "word", "choices"),
+    [
+        ("keep", "worst", "best, first, random"),
+        ("image_stream", "analog", "analogue, digital, none"),
+        ("text_stream", "captions", "analogue, digital, caption, class, none"),
+        ("description", "bank", "caption, words"),
+    ],
+)
+def test_misspelt_words_are_answered_with_the_choices(small, unchecked, argument, word, choices):
+    with pytest.raises(UsageError, match=f"{argument} must be one of {choices}, not '{word}'"):
+        around(small, **{argument: word})
+
+
 def test_wrong_scores_and_choices_are_named(small, photos):
     with pytest.raises(UsageError, match="image_weight must be 0 to 1"):
         Criterion(1.5)
-    with pytest.raises(UsageError, match="above 0"):
-        Criterion(0.5, 0.0)
+    for wrong in (0.0, float("inf"), float("nan")):
+        with pytest.raises(UsageError, match="image_scale must be a number above 0"):
+            Criterion(0.5, wrong)
+        with pytest.raises(UsageError, match="text_scale must be a number above 0"):
+            Criterion(0.5, 1.0, wrong)
     reception = deliver(around(small, Still(photos)), photos[:1]).reception
     with pytest.raises(UsageError, match="2 candidates were made, 3"):
         reselected(reception, Criterion(), candidates=3)
@@ -376,10 +461,43 @@ def test_wrong_scores_and_choices_are_named(small, photos):
         reselected(reception, Criterion(), "random")
     with pytest.raises(UsageError, match="has candidates to choose from"):
         reselected(replace(reception, candidates=None), Criterion())
+    for shape in ((1, 3), (2, 2)):
+        with pytest.raises(UsageError, match="1 rows of 2 candidates need as many qualities"):
+            oracle(reception, torch.zeros(shape))
 
 
-def test_build_refuses_before_it_loads_networks():
+def test_a_misspelt_choice_is_not_any(small, photos, unchecked):
+    reception = deliver(around(small, Still(photos)), photos[:1]).reception
+    with pytest.raises(UsageError, match="keep must be one of best, first, random, not 'worst'"):
+        reselected(reception, Criterion(), "worst")
+
+
+def test_a_gallery_of_fewer_pictures_than_candidates_is_refused_before_it_is_seen():
+    with pytest.raises(UsageError, match="the gallery has 3 pictures, fewer than 4 candidates"):
+        multimodal_generation.build(
+            CBR,
+            4,
+            generator="retrieval",
+            gallery="photos",
+            gallery_count=3,
+            clip_weights="none",
+            features_weights="none",
+        )
+
+
+def test_bundled_files_of_other_parts_are_recognised(small):
+    with pytest.raises(UsageError, match=r"clip_weights: multimodal_generator .*: take multimodal_clip"):
+        networks.seeing("tiny", "multimodal_generator", "")
+    with pytest.raises(UsageError, match=r"autoencoder_weights: multimodal_features .*: take multimodal_autoencoder"):
+        networks.drawing("tiny", small.clip, small.features, "multimodal_features", "")
+
+
+def test_build_refuses_before_it_loads_networks(unchecked):
+    with pytest.raises(UsageError, match="generator must be one of diffusion, retrieval, not 'gan'"):
+        multimodal_generation.build(cbr=CBR, generator="gan")
+    with pytest.raises(UsageError, match="gallery_count is of generator: retrieval"):
+        multimodal_generation.build(cbr=CBR, gallery_count=3)
     with pytest.raises(UsageError, match="image_weight"):
         multimodal_generation.build(cbr=CBR, image_weight=2.0)
-    with pytest.raises(UsageError, match="guidance must be 0 to 20, not -1"):
-        multimodal_generation.build(cbr=CBR, guidance=-1.0)
+    with pytest.raises(UsageError, match="text_guidance must be 0 to 20, not -1"):
+        multimodal_generation.build(cbr=CBR, text_guidance=-1.0)

@@ -165,7 +165,7 @@ def test_rectangular_crops_show_as_much_as_fits_and_map_and_picture_agree(monkey
 # --- restorers ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(16, 16), (30, 41)])
+@pytest.mark.parametrize("size", [(16, 16), (30, 41), (100, 4)])
 def test_restorers_paint_pictures_of_any_size(size):
     labels = torch.randint(0, IGNORED + 1, (2, *size))
     for network in (Restorer(width=4), CycleGan(width=4, blocks=1, side=16)):
@@ -213,6 +213,7 @@ def test_mean_colours_by_hand():
 @pytest.mark.parametrize("part", ["restorer", "cyclegan"])
 def test_every_phase_moves_its_own_module_and_all_of_it(part, sample):
     task = training(part=part)
+    sample = Sample(sample.images.repeat(1, 1, 2, 1), labels=sample.labels.repeat(1, 2, 1))  # 96 pixels high
     for phase in task.phases:
         task.network.zero_grad()
         task.helpers.zero_grad()
@@ -228,6 +229,12 @@ def test_every_phase_moves_its_own_module_and_all_of_it(part, sample):
         assert not still
         if phase.name == "criticise":
             assert all(value.grad is None or not value.grad.any() for value in task.network.parameters())
+
+
+def test_the_baseline_is_trained_at_the_height_at_which_it_works(sample):
+    task = training(part="cyclegan")
+    with pytest.raises(UsageError, match=r"crop must be 96, .* not 48"):
+        task.phases[0].losses(sample, torch.zeros(2), _send, _rng("step"))
 
 
 def test_restorers_learn_from_what_a_segmenter_reads_and_a_judge_measures_them(tmp_path, segmenter, judge, sample):

@@ -130,6 +130,7 @@ for name, arguments in (
     ("scene", ["bytes", *judged, *restored, *source]),
     ("scene", ["delay", *restored, *source]),
     ("scene", ["colour", *judged, *restored, *source]),
+    ("scene", ["lost", *judged, *restored, *source]),
     ("scene_strip", strip),
 ):
     sys.argv[1:] = [*arguments, *untrained]
@@ -148,10 +149,40 @@ def test_the_benchmark_prints_every_measure(tmp_path):
         "fewer bytes (b)",
         "total delay against PNG",
         "each byte buys",
+        "elsewhere, band lost",
     ):
         assert says in ran.stdout
     with Image.open(tmp_path / "strip.png") as strip:
         assert strip.width > 800
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("label_map --source photos", "photos has no label maps"),
+        ("label_map --source streets:winter", "no split 'winter'"),
+        ("label_map --fuzz -1", "must be 0 or more"),
+        ("scene recovery --images photos", "photos has no label maps"),
+        ("scene recovery --count 1", "must be 2 or more"),
+        ("scene bytes --coarseness 9", "must be 0 to 7"),
+        ("scene bytes --quality 500", "must be 0 to 100"),
+        ("scene delay --threads 0", "must be 1 or more"),
+        ("scene delay --height 0", "must be 1 or more"),
+        ("scene delay --symbol-rate 0", "symbol_rate_hz"),
+        ("scene_strip --coarseness -1", "must be 0 to 7"),
+        ("scene_strip --show -1", "must be 0 or more"),
+        ("scene_strip --show 200", "fewer than the 201"),
+    ],
+)
+def test_benchmarks_refuse_wrong_input_in_a_line(monkeypatch, capsys, command, says):
+    name, *arguments = command.split()
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

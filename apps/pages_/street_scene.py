@@ -31,28 +31,28 @@ with shown, parts.refusals(), st.spinner("Sending"):
     webp, size_bytes = calls.webp_at_equal_bytes(picture, delivery)
 
 with shown:
-    parts.gallery(
-        "street",
-        [
-            (picture.pixels, "the street"),
-            (sent_map, f"map as sent, {size_bytes} bytes"),
-            (received_map, "map as received; black: lost"),
-            (delivery.reception.images[0], f"painted: {parts.verdict(delivery)}"),
-            (webp, f"WebP file, {size_bytes} bytes"),
-        ],
-        width=226,
-    )
+    coarser = 2 ** int(delivery.truth["coarseness"][0])
+    shrunk = f", shrunk {coarser} times" if coarser > 1 else ""
+    pictures = [
+        (picture.pixels, "the street"),
+        (sent_map, f"map as sent, {size_bytes} bytes{shrunk}" if size_bytes else "no map is small enough to be sent"),
+        (received_map, "map as received; black: lost"),
+        (delivery.reception.images[0], f"painted: {parts.verdict(delivery)}"),
+    ]
+    if webp is not None:
+        pictures.append((webp, f"WebP file, {size_bytes} bytes"))
+    parts.gallery("street", pictures, width=226)
     keys = [
         f'<span style="white-space: nowrap"><span style="color:rgb{colour}">&#9632;</span> {name}</span>'
         for name, colour in zip(CLASSES, PALETTE, strict=False)
     ]
     st.html(f'<div style="line-height:1.9">{" &emsp; ".join(keys)}</div>')
-    ratio = calls.score("compression_ratio", delivery)
+    smaller = f"{picture.pixels.numel() / size_bytes:.0f} times" if size_bytes else "none"
     parts.scores(
         delivery,
         [
             ("Label map", f"{size_bytes} bytes", "label_map"),
-            ("Smaller than raw by", "none" if ratio is None else f"{ratio:.0f} times", "compression_ratio"),
+            ("Smaller than raw by", smaller, "compression_ratio"),
         ],
     )
 parts.made_by(

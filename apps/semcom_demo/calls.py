@@ -121,22 +121,30 @@ def hide_file(photo: Picture, payload: bytes, point: Point) -> Hidden:
 
 
 def maps_of(delivery: Delivery) -> tuple[Tensor, Tensor]:
-    """The label map that was sent and the one that came in, in colours."""
+    """The label map as coarse as it was sent and the one that came in, in colours; black where nothing was."""
     received = delivery.reception.labels
     if received is None:
         raise UsageError("this system sends no label maps")
-    from semcom.systems.scene.classes import coloured
+    from semcom.systems.scene.classes import IGNORED, coloured
+    from semcom.systems.scene.wire import coarser, enlarged
 
-    return coloured(delivery.truth["labels"])[0], coloured(received)[0]
+    seen, coarseness = delivery.truth["labels"][0], int(delivery.truth["coarseness"][0])
+    sent = enlarged(coarser(seen, coarseness), coarseness, (seen.shape[0], seen.shape[1]))
+    if not delivery.truth["map_bytes"][0]:
+        sent = torch.full_like(seen, IGNORED)
+    return coloured(sent[None])[0], coloured(received)[0]
 
 
-def webp_at_equal_bytes(photo: Picture, delivery: Delivery) -> tuple[Tensor, int]:
-    """The photograph as a WebP file no longer than the label map that was sent, decoded; and the bytes of the map."""
+def webp_at_equal_bytes(photo: Picture, delivery: Delivery) -> tuple[Tensor | None, int]:
+    """The photograph as a WebP file no longer than the label map that was sent, decoded; and the bytes of the map.
+
+    None where no WebP file is as short.
+    """
     budget = int(delivery.truth["map_bytes"][0])
     pixels = to_bytes(photo.pixels)
     stream = image_file.encode(pixels, "webp", budget)
     if stream is None:
-        raise UsageError(f"a label map of {budget} bytes leaves no room for a WebP file")
+        return None, budget
     decoded = torch.from_numpy(image_file.decode(stream, "webp", pixels.shape[:2]))
     return decoded.permute(2, 0, 1).float() / 255, budget
 

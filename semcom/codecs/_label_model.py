@@ -31,7 +31,8 @@ _TOP, _SIDE = 3, 4  # rows above and columns beside a slice that contexts may lo
 _LIMIT = 255
 _RATE = 11  # of the weights; greater is slower
 _WEIGHT = 18000  # to begin with, of 65536
-_EARLY = 16  # bytes beyond the end at which a damaged slice is given up
+_AHEAD = 4  # bytes by which the decoder has read more than is settled
+_MOST_ZEROS = 12  # that may be left out at the end: a decoder that needs more has a damaged slice, and gives it up
 _DAMAGED, _FULL = -1, -2
 
 
@@ -183,9 +184,9 @@ def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
     whole, byte = nb.uint64(0xFFFFFFFF), nb.uint64(8)
     low, high, value, at = nb.uint64(0), whole, nb.uint64(0), 0
     if not encoding:
-        for at in range(4):
+        for at in range(_AHEAD):
             value = value << byte | nb.uint64(data[at] if at < len(data) else 0)
-        at = 4
+        at = _AHEAD
     for top in range(height):
         y = top + _TOP
         plane[y, :_SIDE] = plane[y - 1, _SIDE]
@@ -227,7 +228,7 @@ def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
             if not encoding:
                 if node:
                     label = node - (1 << depth)
-                if label >= classes or at > len(data) + _EARLY:
+                if label >= classes or at > len(data) + _AHEAD + _MOST_ZEROS:
                     return _DAMAGED
                 rows[top, x - _SIDE] = label
             plane[y, x] = label
@@ -238,7 +239,11 @@ def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
 @nb.njit(cache=True)
 @no_type_check
 def _finish(data, at, low, high):
-    """Write the fewest bytes that with zeros after them lie between low and high; zeros at the end go."""
+    """Write the fewest bytes that with zeros after them lie between low and high; up to _MOST_ZEROS at the end go.
+
+    `at` bytes are settled, and the decoder, which has settled as many when it is done, bears no more missing than that.
+    """
+    least = max(0, at - _MOST_ZEROS)
     for length in range(5):
         rest = nb.uint64(0xFFFFFFFF) >> nb.uint64(8 * length)
         tail = (low + rest) & ~rest
@@ -247,6 +252,6 @@ def _finish(data, at, low, high):
                 data[at] = (tail >> nb.uint64(24 - 8 * k)) & nb.uint64(255)
                 at += 1
             break
-    while at > 0 and data[at - 1] == 0:
+    while at > least and data[at - 1] == 0:
         at -= 1
     return at

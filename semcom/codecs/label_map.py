@@ -16,17 +16,16 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from channels._errors import UsageError
 
 _MAGIC = b"LM"
 _CRC = 4  # bytes
 _MOST_PIXELS = 1 << 24
-Labels = NDArray[np.integer[Any]]
+Data = bytes | bytearray | memoryview
 
 
 class CorruptMap(ValueError):  # noqa: N818 - what it says is not that the program erred
@@ -82,11 +81,11 @@ class Shape:
         return _MAGIC + b"".join(map(_varint, numbers))
 
 
-def encode_slices(labels: Labels, classes: int, rows: int | None = None) -> list[bytes]:
+def encode_slices(labels: ArrayLike, classes: int, rows: int | None = None) -> list[bytes]:
     """Code a map as slices for packets; `Shape(classes, *labels.shape, rows)` is what the receiver must know.
 
     Args:
-        labels: integers [h, w] below `classes`.
+        labels: integers or booleans [h, w] below `classes`.
         classes: 2 to 256.
         rows: of a slice; None is the whole map.
 
@@ -97,27 +96,23 @@ def encode_slices(labels: Labels, classes: int, rows: int | None = None) -> list
     >>> decode_slice(slices[1], Shape(2, 6, 8, 3))[1].shape
     (3, 8)
     """
-    if labels.ndim != 2:
-        raise UsageError(f"a label map has height and width, not the shape {labels.shape}")
-    shape = Shape(classes, labels.shape[0], labels.shape[1], rows)
-    if labels.min() < 0 or labels.max() >= classes:
-        raise UsageError(f"labels must be 0 to {classes - 1}, not {labels.min()} to {labels.max()}")
+    checked, shape = _checked(labels, classes, rows)
     coded = []
     for index in range(shape.slices):
-        body = _varint(index) + _code(labels[shape.band(index)], classes)
+        body = _varint(index) + _code(checked[shape.band(index)], classes)
         coded.append(body + _check(shape.head, body))
     return coded
 
 
-def decode_slice(data: bytes, shape: Shape) -> tuple[int, NDArray[np.uint8]]:
+def decode_slice(data: Data, shape: Shape) -> tuple[int, NDArray[np.uint8]]:
     """The index and the labels [rows, w] of one slice.
 
     Raises:
         CorruptMap: the bytes are not such a slice.
     """
-    body = data[:-_CRC]
-    if len(data) <= _CRC or data[-_CRC:] != _check(shape.head, body):
+    if not _is_whole(data, shape):
         raise CorruptMap("a slice of the label map fails its CRC")
+    body = bytes(data[:-_CRC])
     index, start = _read_varint(body, 0)
     if index >= shape.slices:
         raise CorruptMap(f"the label map has {shape.slices} slices, and this claims to be number {index}")
@@ -125,18 +120,18 @@ def decode_slice(data: bytes, shape: Shape) -> tuple[int, NDArray[np.uint8]]:
     return index, _decode(body[start:], (band.stop - band.start, shape.width), shape.classes)
 
 
-def encode(labels: Labels, classes: int, rows: int | None = None) -> bytes:
+def encode(labels: ArrayLike, classes: int, rows: int | None = None) -> bytes:
     """Code a map as one self-contained file; arguments and errors are those of `encode_slices`.
 
     >>> len(encode(np.zeros((192, 256), int), classes=12))
     19
     """
-    head = Shape(classes, labels.shape[0], labels.shape[-1], rows).head
+    head = _checked(labels, classes, rows)[1].head
     parts = [_varint(len(part)) + part for part in encode_slices(labels, classes, rows)]
     return head + _check(b"", head) + b"".join(parts)
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode(data: Data) -> NDArray[np.uint8]:
     """The map of a file, uint8 [h, w].
 
     Raises:
@@ -145,6 +140,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     >>> decode(encode(np.arange(12).reshape(3, 4), classes=12)).tolist()
     [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     """
+    data = bytes(data)
     shape, start = _read_head(data)
     labels = np.empty((shape.height, shape.width), np.uint8)
     for expected in range(shape.slices):
@@ -162,26 +158,50 @@ def decode(data: bytes) -> NDArray[np.uint8]:
 def decode_some(slices: list[bytes], shape: Shape, missing: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """What arrived of a map: labels [h, w], `missing` where a slice is lost, and which rows [h] are there.
 
+    Args:
+        slices: in any order. Those that fail their CRC are lost.
+        shape: of the map.
+        missing: 0 to 255.
+
+    Raises:
+        UsageError: `missing` is out of range.
+        CorruptMap: a slice passes its CRC and yet is none: something else than the way here is wrong.
+
     >>> labels, there = decode_some(encode_slices(np.ones((4, 2), int), 2, rows=2)[1:], Shape(2, 4, 2, rows=2))
     >>> there.tolist()
     [False, False, True, True]
     """
+    if not 0 <= missing <= 255:
+        raise UsageError(f"missing must be 0 to 255, not {missing}")
     labels = np.full((shape.height, shape.width), missing, np.uint8)
     there = np.zeros(shape.height, bool)
     for data in slices:
-        try:
-            index, rows = decode_slice(data, shape)
-        except CorruptMap:
+        if not _is_whole(data, shape):
             continue
+        index, rows = decode_slice(data, shape)
         labels[shape.band(index)] = rows
         there[shape.band(index)] = True
     return labels, there
 
 
-def _code(labels: Labels, classes: int) -> bytes:
+def _checked(labels: ArrayLike, classes: int, rows: int | None) -> tuple[NDArray[np.int64], Shape]:
+    array = np.asarray(labels)
+    if array.dtype.kind not in "iub" or array.ndim != 2:
+        raise UsageError(f"a label map is integers [h, w], not {array.dtype} of the shape {array.shape}")
+    shape = Shape(classes, array.shape[0], array.shape[1], rows)
+    if array.min() < 0 or array.max() >= classes:
+        raise UsageError(f"labels must be 0 to {classes - 1}, not {array.min()} to {array.max()}")
+    return np.ascontiguousarray(array, np.int64), shape
+
+
+def _is_whole(data: Data, shape: Shape) -> bool:
+    """Whether a slice passes its CRC."""
+    return len(data) > _CRC and bytes(data[-_CRC:]) == _check(shape.head, data[:-_CRC])
+
+
+def _code(rows: NDArray[np.int64], classes: int) -> bytes:
     from semcom.codecs import _label_model
 
-    rows = np.ascontiguousarray(labels, dtype=np.int64)
     data = np.empty(rows.size + 64, np.uint8)
     while (length := _label_model.run(rows, data, classes, encoding=True)) < 0:
         data = np.empty(4 * len(data), np.uint8)  # noise; nothing that a camera sees takes a byte a pixel
@@ -197,7 +217,7 @@ def _decode(code: bytes, shape: tuple[int, int], classes: int) -> NDArray[np.uin
     return rows.astype(np.uint8)
 
 
-def _check(*parts: bytes) -> bytes:
+def _check(*parts: Data) -> bytes:
     return zlib.crc32(b"".join(parts)).to_bytes(_CRC, "big")
 
 

@@ -34,7 +34,8 @@ def build(
     gallery: str = "natural:train + imagenette:train",
     gallery_count: int | None = None,
     steps: int = 8,
-    guidance: float | None = None,
+    image_guidance: float = 2.0,
+    text_guidance: float = 6.0,
     image_scale: float | None = None,
     text_scale: float | None = None,
     preset: Literal["tiny", "base"] = "tiny",
@@ -52,7 +53,7 @@ def build(
 
     Args:
         cbr: complex channel uses per real number of the picture.
-        candidates: how many pictures are drawn.
+        candidates: how many pictures are drawn, 1 to 256.
         keep: "best" by the score; "first" is no selection; "random" is one by chance.
         image_weight: of the image features in the score, 0 to 1; the text features have the rest.
         image_stream: two numbers to a use; quantised, with CRC and LDPC code; or not sent.
@@ -62,10 +63,9 @@ def build(
         generator: "retrieval" draws nothing and shows the nearest of known pictures.
         gallery: known pictures, sources with + between them.
         gallery_count: the first so many of each source; all by default.
-        steps: of the diffusion model.
-        guidance: how far the diffusion model goes from what it would draw knowing nothing, 0 or more; 1 is all that it
-            knows, and more exaggerates it. By default the bundled weights' for tiny, and 0 for base, as turbo models
-            ask.
+        steps: of the diffusion model, 1 to 500.
+        image_guidance: how far tiny's diffusion model goes where the image features point, 0 to 20.
+        text_guidance: how far it goes from there where the text features point; above 1 exaggerates.
         image_scale: error of the image features that counts as one; by default the bundled weights'.
         text_scale: error of the text features that counts as one; by default the bundled weights'.
         preset: networks; "tiny" are this project's, "base" CLIP ViT-B/32 and a Stable Diffusion pipeline.
@@ -81,10 +81,14 @@ def build(
     """
     from channels._errors import UsageError
     from semcom.systems.multimodal_generation import networks, retrieval
+    from semcom.systems.multimodal_generation.choices import one_of
+    from semcom.systems.multimodal_generation.generator import Guidance
     from semcom.systems.multimodal_generation.selection import IMAGE_SCALE, TEXT_SCALE, Criterion
 
-    if guidance is not None and not 0 <= guidance <= 20:
-        raise UsageError(f"guidance must be 0 to 20, not {guidance:g}")
+    one_of("generator", generator, ("diffusion", "retrieval"))
+    if gallery_count is not None and generator != "retrieval":
+        raise UsageError("gallery_count is of generator: retrieval alone")
+    guidance = Guidance(image_guidance, text_guidance)
     criterion = Criterion(
         image_weight,
         IMAGE_SCALE if image_scale is None else image_scale,
@@ -93,11 +97,10 @@ def build(
     draws: Draws
     clip, features, ids = networks.seeing(preset, clip_weights, features_weights)
     if generator == "retrieval":
-        draws = retrieval.gallery(gallery, clip, features, networks.named(ids), criterion, gallery_count)
+        known = networks.named(ids)
+        draws = retrieval.gallery(gallery, clip, features, known, criterion, gallery_count, candidates)
     else:
-        draws, others = networks.drawing(
-            preset, clip, features, autoencoder_weights, generator_weights, guidance
-        )
+        draws, others = networks.drawing(preset, clip, features, autoencoder_weights, generator_weights, guidance)
         ids = [*ids, *others]
     around = networks.Networks(clip, features, draws, networks.named(ids))
     return system_around(around, criterion, cbr, candidates, keep, image_stream, text_stream, description, steps)
@@ -123,8 +126,8 @@ def system_around(
     from semcom.systems.multimodal_generation.wire import Wire
 
     positive("cbr", cbr)
-    if candidates < 1 or steps < 1:
-        raise UsageError(f"candidates and steps must be 1 or more, not {candidates} and {steps}")
+    if not (1 <= candidates <= 256 and 1 <= steps <= 500):  # base may count twice the steps, and has 1000 noise levels
+        raise UsageError(f"candidates must be 1 to 256 and steps 1 to 500, not {candidates} and {steps}")
     clip, features = networks.clip, networks.features
     agreement = Wire(cbr, image_stream, text_stream, features.dimension, clip.dimension, token_bits(clip))
     return System(

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from channels._errors import UsageError
 from semcom import weights as weight_files
+from semcom.systems.multimodal_generation import hub
 from semcom.systems.multimodal_generation.words import BANK, TEMPLATES
 
 SYSTEM = "multimodal_generation"
@@ -198,8 +199,8 @@ def load_base(name: str) -> Clip:
         )
         tokenize = open_clip.get_tokenizer(model_name)
     except Exception as error:  # open_clip and the hub's client raise what they stumble over
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"CLIP {name!r} is neither a folder, a file nor on the hub, or is damaged: {reason}") from None
+        missing = f"CLIP {name!r} is neither a folder, a file nor on the hub, or is damaged"
+        raise UsageError(f"{missing}; {hub.fix(error)}") from None
     settings = open_clip.get_model_preprocess_cfg(model)
     side = settings["size"] if isinstance(settings["size"], int) else settings["size"][0]
     clip = Clip(model, tokenize, side, settings["mean"], settings["std"])

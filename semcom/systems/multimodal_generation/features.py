@@ -14,7 +14,7 @@ from semcom.systems.deepjscc.networks import colour_dct
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Residual, damp
 
-SIDE = 128  # pixels of the pictures that the tiny preset knows
+SIDE = 128  # pixels of the pictures that have features
 GRID = 8  # positions a side that features have
 _FINE, _DEEP = 40, 112  # channels of the backbone's features at strides 8 and 16
 
@@ -87,7 +87,9 @@ class ImageFeatures(nn.Module):
 
     def encode(self, images: Float[Tensor, "rows 3 h w"]) -> tuple[Tensor, Tensor]:
         """Features [rows, features], and the backbone's at stride 16, [rows, 112, 8, 8], from which they were made."""
-        check_size((images.shape[2], images.shape[3]))
+        height, width = images.shape[-2:]
+        if (height, width) != (SIDE, SIDE):
+            raise UsageError(f"features are told of pictures of {SIDE}x{SIDE}, not {width}x{height}: resize them")
         scaled = ((images * 255 - 127) / 128).contiguous(memory_format=torch.channels_last)
         fine, deep = self.backbone(scaled)
         told = self.encoder(self.fine(fine) + self.deep(deep))
@@ -109,16 +111,3 @@ def _first_stages(backbone: Any) -> Any:
     """A frozen backbone without what lies behind stride 16."""
     del backbone.blocks[5:]
     return backbone.requires_grad_(False)
-
-
-def check_size(size: tuple[int, int]) -> None:
-    """Complain about pictures that the tiny preset does not know.
-
-    Raises:
-        UsageError: not 128 x 128.
-    """
-    if size != (SIDE, SIDE):
-        raise UsageError(
-            f"the tiny preset takes pictures of {SIDE}x{SIDE}, not {size[1]}x{size[0]}: "
-            f"write images: {{..., size: {SIDE}}}, or preset: base"
-        )

@@ -10,14 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
-from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, check_size
+from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
-
-GUIDANCE = 1.0
-"""Of the bundled weights, chosen on training pictures."""
 
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
 _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
@@ -26,9 +24,6 @@ _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor s
 @runtime_checkable
 class Draws(Protocol):
     """What makes candidates; the receiver asks for no more."""
-
-    def check_size(self, size: tuple[int, int]) -> None:
-        """Complain about pictures of a height and width that it cannot make."""
 
     def generate(
         self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
@@ -90,8 +85,7 @@ class Generator(nn.Module):
         widths: channels of the U-Net at each resolution, multiples of 32.
         layers: residual blocks there.
 
-    Source: Lipman et al., "Flow matching for generative modeling", ICLR 2023; Ho and Salimans, "Classifier-free
-        diffusion guidance", 2022.
+    Source: Lipman et al., "Flow matching for generative modeling", ICLR 2023.
     """
 
     def __init__(
@@ -146,6 +140,31 @@ def _unet(inputs: int, outputs: int, widths: tuple[int, ...], layers: int) -> An
 
 
 @dataclass(frozen=True)
+class Guidance:
+    """How far to go where each kind of features points: v = v_0 + g_I (v_I - v_0) + g_T (v_IT - v_I).
+
+    v_0 knows nothing, v_I the image features and v_IT both. With 1 and 1 the network is called once a step, otherwise
+    for each velocity that counts.
+
+    Args:
+        image, text: g_I and g_T, 0 to 20; above 1 exaggerates. The defaults were chosen on training pictures.
+
+    Raises:
+        UsageError: out of range.
+
+    Source: Ho and Salimans, "Classifier-free diffusion guidance", 2022; Brooks et al., "InstructPix2Pix", CVPR 2023.
+    """
+
+    image: float = 2.0
+    text: float = 6.0
+
+    def __post_init__(self) -> None:
+        for name, strength in (("image_guidance", self.image), ("text_guidance", self.text)):
+            if not 0 <= strength <= 20:
+                raise UsageError(f"{name} must be 0 to 20, not {strength:g}")
+
+
+@dataclass(frozen=True)
 class TinyGenerator:
     """The generator of the tiny preset, with what it needs to be told and to show.
 
@@ -153,17 +172,13 @@ class TinyGenerator:
         autoencoder: whose decoder turns latents to pictures.
         features: whose estimate is part of the condition.
         generator: predicts velocities.
-        guidance: v = v_nothing + guidance (v_condition - v_nothing); 1 calls the network once a step, not twice.
+        guidance: how far to go.
     """
 
     autoencoder: Autoencoder
     features: ImageFeatures
     generator: Generator
-    guidance: float = GUIDANCE
-
-    def check_size(self, size: tuple[int, int]) -> None:
-        """Complain about pictures that are not 128 x 128."""
-        check_size(size)
+    guidance: Guidance = Guidance()
 
     @torch.no_grad()
     def generate(
@@ -183,14 +198,21 @@ class TinyGenerator:
         return coarse(self.autoencoder, self.features, image)
 
     def _velocity(self, condition: Condition) -> Velocity:
-        if self.guidance == 1:
-            return lambda noisy, time: self.generator(noisy, time, condition)
-        nobody = torch.zeros(len(condition.image), device=condition.image.device)
-        nothing = condition.kept(nobody, nobody)
+        everybody = torch.ones(len(condition.image), device=condition.image.device)
+        nobody = torch.zeros_like(everybody)
+        image, text = self.guidance.image, self.guidance.text
+        told = (
+            (1 - image, condition.kept(nobody, nobody)),
+            (image - text, condition.kept(everybody, nobody)),
+            (text, condition),
+        )
 
         def guided(noisy: Latents, time: Float[Tensor, " rows"]) -> Latents:
-            free = self.generator(noisy, time, nothing)
-            return free + self.guidance * (self.generator(noisy, time, condition) - free)
+            moved = torch.zeros_like(noisy)
+            for strength, part in told:
+                if strength:
+                    moved = moved + strength * self.generator(noisy, time, part)
+            return moved
 
         return guided
 

@@ -56,6 +56,19 @@ def mobilenet_similarity(delivery: Delivery) -> Tensor:
     return _likeness(_classifier(CLASSIFIER).features, delivery)
 
 
+def candidate_diversity(delivery: Delivery) -> Counts:
+    """1 - cosine of the same features between two candidates, all pairs; 0 of 0 where fewer than two were drawn."""
+    candidates = delivery.reception.candidates
+    if candidates is None or candidates.shape[1] < 2:
+        return _nothing(delivery)
+    count = candidates.shape[1]
+    found = []
+    for drawn in candidates:
+        unit = functional.normalize(_alone(_classifier(CLASSIFIER).features, drawn))
+        found.append(1 - ((unit @ unit.T).sum() - count) / (count * (count - 1)))
+    return torch.stack(found), torch.ones(len(found))
+
+
 def _likeness(features: Callable[[Tensor], Tensor], delivery: Delivery) -> Float[Tensor, " rows"]:
     sent, received = (_alone(features, images) for images in (delivery.sample.images, delivery.reception.images))
     return functional.cosine_similarity(sent, received)

@@ -9,7 +9,7 @@ from channels._errors import UsageError
 from semcom.systems.multimodal_generation import clip as clips
 from semcom.systems.multimodal_generation.clip import SYSTEM, Clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.generator import Draws
+from semcom.systems.multimodal_generation.generator import Draws, Guidance
 from semcom.systems.multimodal_generation.words import TEMPLATES
 
 Preset = Literal["tiny", "base"]
@@ -51,8 +51,8 @@ def seeing(preset: Preset, clip: str, features: str) -> tuple[Clip, ImageFeature
     """
     from semcom.weights import rebuild
 
-    sees = clips.load(preset, clip or ("none" if preset == "base" else DEFAULTS["clip"]))
-    image, identity = rebuild(features or DEFAULTS["features"], SYSTEM, ImageFeatures)
+    sees = clips.load(preset, clip or "none" if preset == "base" else _file("clip", clip))
+    image, identity = rebuild(_file("features", features), SYSTEM, ImageFeatures)
     return sees, image.requires_grad_(False), [sees.name, identity]
 
 
@@ -62,7 +62,7 @@ def drawing(
     features: ImageFeatures,
     autoencoder: str,
     generator: str,
-    guidance: float | None = None,
+    guidance: Guidance | None = None,
 ) -> tuple[Draws, list[str]]:
     """The generator of a preset and the ids of its weights.
 
@@ -70,17 +70,17 @@ def drawing(
         preset: "tiny", or "base" with a Stable Diffusion pipeline.
         clip, features: what it is told by.
         autoencoder, generator: names of weights as in `build`; empty is the preset's.
-        guidance: as in `build`.
+        guidance: of the tiny generator; None is what suits the bundled one.
 
     Raises:
         UsageError: no such weights, or weights that do not belong together.
     """
     from semcom.systems.multimodal_generation.autoencoder import Autoencoder
-    from semcom.systems.multimodal_generation.generator import GUIDANCE, Generator, TinyGenerator, coarse
+    from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
     from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
     from semcom.weights import rebuild
 
-    space, space_id = rebuild(autoencoder or DEFAULTS["autoencoder"], SYSTEM, Autoencoder)
+    space, space_id = rebuild(_file("autoencoder", autoencoder), SYSTEM, Autoencoder)
     space.requires_grad_(False)
     latent = features.configuration["latent"]
     if space.latent != latent:
@@ -91,17 +91,21 @@ def drawing(
     if preset == "base":
         name = generator or TURBO
         directions = clip.text_features([TEMPLATES[0].format(word) for word in clip.words])
-        made = load_stable_diffusion(
-            name, lambda image: coarse(space, features, image), clip.words, directions, guidance or 0.0
-        )
+        made = load_stable_diffusion(name, lambda image: coarse(space, features, image), clip.words, directions)
         return made, [space_id, name]
-    network, network_id = rebuild(generator or DEFAULTS["generator"], SYSTEM, Generator)
+    network, network_id = rebuild(_file("generator", generator), SYSTEM, Generator)
     wanted = {"latent": latent, "channels": features.channels, "text": clip.dimension}
     found = {name: network.configuration[name] for name in wanted}
     if wanted != found:
         raise UsageError(f"generator_weights are for {found}, the other weights for {wanted}: take files that agree")
-    strength = GUIDANCE if guidance is None else guidance
-    return TinyGenerator(space, features, network.requires_grad_(False), strength), [space_id, network_id]
+    return TinyGenerator(space, features, network.requires_grad_(False), guidance or Guidance()), [space_id, network_id]
+
+
+def _file(part: str, name: str) -> str:
+    """The weight file of a part that a name means; the bundled files are mistaken for each other."""
+    if name != DEFAULTS[part] and name in DEFAULTS.values():
+        raise UsageError(f"{part}_weights: {name} is another part's file: take {DEFAULTS[part]}")
+    return name or DEFAULTS[part]
 
 
 def named(ids: list[str]) -> str:

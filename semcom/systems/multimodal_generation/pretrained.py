@@ -8,7 +8,7 @@ starts, the further away the noisier they are.
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
+from semcom.systems.multimodal_generation import hub
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.words import TEMPLATES
 
@@ -54,9 +55,6 @@ class StableDiffusion:
         """Pixels a side of what it makes."""
         return int(self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor)
 
-    def check_size(self, size: tuple[int, int]) -> None:
-        """Every size will do: what it makes is resized."""
-
     @torch.no_grad()
     def generate(
         self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
@@ -67,13 +65,13 @@ class StableDiffusion:
         ).clamp(0, 1)
         drawn = []
         for row, prompt in enumerate(self.prompts(text)):
-            strength = _strength(image.reliability[row])
+            whole = math.ceil(steps / _strength(image.reliability[row]))  # steps from pure noise
             seed = rng.derive("candidates").seeds[row]
             made = self.pipeline(
                 prompt=[prompt] * candidates,
                 image=starts[row : row + 1].repeat(candidates, 1, 1, 1),
-                strength=strength,
-                num_inference_steps=max(steps, round(steps / strength)),  # of which a share of `strength` is done
+                num_inference_steps=whole,
+                strength=min(1.0, (steps + 0.5) / whole),  # the last `steps`, half a step clear of diffusers' rounding
                 guidance_scale=self.guidance,
                 generator=Rng([seed_for(seed, number) for number in range(candidates)]).generators,
                 output_type="pt",
@@ -107,19 +105,16 @@ def load_stable_diffusion(
     """
     from diffusers import AutoPipelineForImage2Image
 
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     try:
         pipeline = AutoPipelineForImage2Image.from_pretrained(
             name,
             safety_checker=None,
             requires_safety_checker=False,
-            local_files_only=offline,
+            local_files_only=hub.offline(),
             low_cpu_mem_usage=False,  # anything else needs the package accelerate
         )
     except Exception as error:  # diffusers and the hub's client raise what they stumble over
-        reason = " ".join(str(error).split())[:160]
-        fix = "give a folder that holds it" if offline else "give a folder that holds it, or look at the connection"
-        raise UsageError(f"no Stable Diffusion pipeline {name!r}; {fix} ({reason})") from None
+        raise UsageError(f"no Stable Diffusion pipeline {name!r}; {hub.fix(error)}") from None
     pipeline.set_progress_bar_config(disable=True)
     return StableDiffusion(pipeline, coarse, words, directions, guidance)
 

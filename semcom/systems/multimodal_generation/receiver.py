@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import get_args
+
 import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
@@ -15,6 +18,7 @@ from semcom.systems._interleaver import interleaver
 from semcom.systems.digital import header, schemes
 from semcom.systems.multimodal_generation import captions, quantiser, wire
 from semcom.systems.multimodal_generation.air import Heard
+from semcom.systems.multimodal_generation.choices import one_of
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.generator import Draws
@@ -30,8 +34,22 @@ from semcom.systems.multimodal_generation.transmitter import fitted
 from semcom.systems.multimodal_generation.wire import CLASS_BITS, Wire
 from semcom.systems.multimodal_generation.words import CLASSES, sentence
 
-_Stream = tuple[Heard, Bool[Tensor, " rows"] | None]  # None of a stream that is not coded
-_AT_ONCE = 64  # pictures that are generated together, which bounds the memory
+_AT_ONCE = 64  # pictures of several rows that are generated together; those of one row always are
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """What came in of a stream.
+
+    Args:
+        heard: its numbers.
+        failed: rows whose block was lost, or all of a stream that its uses do not hold; None where nobody can tell.
+        coded: a block of each row was sent.
+    """
+
+    heard: Heard
+    failed: Bool[Tensor, " rows"] | None = None
+    coded: bool = False
 
 
 class GenerationReceiver(Receiver):
@@ -58,16 +76,18 @@ class GenerationReceiver(Receiver):
         candidates: int,
         steps: int,
     ) -> None:
+        one_of("keep", keep, get_args(Keep))
         self.clip, self.features, self.draws, self.agreement = clip, features, draws, agreement
         self.criterion, self.keep, self.candidates, self.steps = criterion, keep, candidates, steps
 
     @torch.no_grad()
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Generated:
-        (image, image_failed), (text, text_failed) = self._listen(received, size)
-        failed = [stream for stream in (image_failed, text_failed) if stream is not None]
+        image, text = self._listen(received, size)
+        failed = [stream.failed for stream in (image, text) if stream.failed is not None]
+        errors = [stream.failed for stream in (image, text) if stream.failed is not None and stream.coded]
         rows = max(1, _AT_ONCE // self.candidates)
         parts = [
-            self._generated(image[part], text[part], rng[part], size)
+            self._generated(image.heard[part], text.heard[part], rng[part], size)
             for part in (slice(first, first + rows) for first in range(0, len(rng), rows))
         ]
         candidates, of_image, of_text = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -78,8 +98,8 @@ class GenerationReceiver(Receiver):
             images=candidates[torch.arange(len(rng)), chosen],
             uses_charged=uses,
             outage=torch.stack(failed).all(0) if failed and len(failed) == self._streams() else None,
-            blocks=torch.full_like(uses, len(failed)) if failed else None,
-            block_errors=torch.stack(failed).sum(0) if failed else None,
+            blocks=torch.full_like(uses, len(errors)) if errors else None,
+            block_errors=torch.stack(errors).sum(0) if errors else None,
             candidates=candidates,
             scores=scores,
             chosen=chosen,
@@ -105,7 +125,7 @@ class GenerationReceiver(Receiver):
         return shown, torch.stack(of_image), torch.stack(of_text)
 
     def _listen(self, received: Received, size: tuple[int, int]) -> tuple[_Stream, _Stream]:
-        """Both streams, and of each the code blocks that failed."""
+        """Image stream and text stream."""
         agreement, share = self.agreement, self.agreement.share(size)
         order = interleaver(share.total)
         symbols, noise_var = received.symbols.cpu()[:, order], received.noise_var.cpu()[:, order]
@@ -121,12 +141,13 @@ class GenerationReceiver(Receiver):
         self, stream: str, symbols: Tensor, noise_var: Tensor, indices: Int[Tensor, " rows"], reals: int
     ) -> _Stream:
         rows, uses = symbols.shape
-        if stream == "analogue":
-            return wire.from_air(symbols, noise_var, reals), None
-        heard = Heard.nothing(rows, reals)
+        heard, failed = Heard.nothing(rows, reals), torch.ones(rows, dtype=torch.bool)
+        if stream == "none":
+            return _Stream(heard)
         if not uses:
-            return heard, None
-        failed = torch.ones(rows, dtype=torch.bool)
+            return _Stream(heard, failed)
+        if stream == "analogue":
+            return _Stream(wire.from_air(symbols, noise_var, reals))
         for index in indices.unique().tolist():
             room = CLASS_BITS if stream == "class" else wire.room(uses, index)
             if not room:
@@ -138,7 +159,7 @@ class GenerationReceiver(Receiver):
                 told = self._told(stream, found.bits[found.ok], reals)
                 heard.values[good], heard.noise[good] = told.values, told.noise
                 failed[good] = False
-        return heard, failed
+        return _Stream(heard, failed, coded=True)
 
     def _told(self, stream: str, payload: UInt8[Tensor, "rows room"], reals: int) -> Heard:
         """Numbers of payloads that arrived."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,14 +17,14 @@ from torch import Tensor
 
 from channels._errors import UsageError
 from channels._rng import Rng
-from semcom import cache
+from semcom import cache, images
 from semcom.images import SOURCES, Entry, to_tensor
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.selection import Criterion, image_errors, text_errors
 
-_VERSION = "1"  # of the features in the cache
+_VERSION = "2"  # of the features in the cache
 _BATCH = 64
 
 
@@ -40,9 +43,6 @@ class Gallery:
     text: Float[Tensor, "pictures dimension"]
     criterion: Criterion
 
-    def check_size(self, size: tuple[int, int]) -> None:
-        """Every size will do: what is shown is resized."""
-
     def generate(
         self, image: Heard, text: Heard, rng: Rng, candidates: int, steps: int
     ) -> Float[Tensor, "rows candidates 3 h w"]:
@@ -51,8 +51,7 @@ class Gallery:
         Raises:
             UsageError: more candidates than pictures.
         """
-        if candidates > len(self.entries):
-            raise UsageError(f"the gallery has {len(self.entries)} pictures, fewer than {candidates} candidates")
+        _enough(self.entries, candidates)
         found = []
         for row in range(len(rng)):
             of_image = image_errors(self.image, image[row : row + 1])
@@ -63,7 +62,13 @@ class Gallery:
 
 
 def gallery(
-    sources: str, clip: Clip, features: ImageFeatures, weights: str, criterion: Criterion, count: int | None = None
+    sources: str,
+    clip: Clip,
+    features: ImageFeatures,
+    weights: str,
+    criterion: Criterion,
+    count: int | None = None,
+    candidates: int = 1,
 ) -> Gallery:
     """The gallery of some sources; features are computed once and kept in `semcom.cache`.
 
@@ -73,6 +78,7 @@ def gallery(
         weights: ids of these, by which features in the cache are known.
         criterion: as in `Gallery`.
         count: the first so many pictures of each source; None is all.
+        candidates: how many it will be asked for.
 
     Raises:
         UsageError: no such source, or not that many pictures.
@@ -86,19 +92,34 @@ def gallery(
         if count is not None and not 1 <= count <= len(there):
             raise UsageError(f"{source.strip()} has {len(there)} pictures; gallery_count cannot be {count}")
         entries += there[:count]
-    names = [entry.name.encode() for entry in entries]
-    arguments = [sources.encode(), weights.encode(), *names]
+    _enough(entries, candidates)
+    arguments = [weights.encode(), *map(_content, entries)]
     kept = cache.remember("gallery", _VERSION, arguments, lambda: _features(entries, clip, features))
     both = torch.from_numpy(np.load(io.BytesIO(kept))).float()
     return Gallery(entries, both[:, : features.dimension], both[:, features.dimension :], criterion)
+
+
+def _enough(entries: Sequence[Entry], candidates: int) -> None:
+    if candidates > len(entries):
+        raise UsageError(f"the gallery has {len(entries)} pictures, fewer than {candidates} candidates")
+
+
+def _content(entry: Entry) -> bytes:
+    """What changes with a picture: place, length and time of its file, which is not opened, or else its pixels."""
+    match entry.read:
+        case partial(func=images.open_image, args=(Path() as path,)) if path.is_file():
+            status = path.stat()
+            return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}".encode()
+    picture = entry.read()
+    return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).digest()
 
 
 @torch.no_grad()
 def _features(entries: Sequence[Entry], clip: Clip, features: ImageFeatures) -> bytes:
     found = []
     for first in range(0, len(entries), _BATCH):
-        images = torch.stack([_pixels(entry) for entry in entries[first : first + _BATCH]])
-        found.append(torch.cat([features(images), clip.image_features(images)], 1))
+        pictures = torch.stack([_pixels(entry) for entry in entries[first : first + _BATCH]])
+        found.append(torch.cat([features(pictures), clip.image_features(pictures)], 1))
     file = io.BytesIO()
     np.save(file, torch.cat(found).half().numpy())
     return file.getvalue()

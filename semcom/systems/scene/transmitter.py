@@ -71,6 +71,7 @@ class SceneTransmitter(Transmitter):
             truth={
                 "labels": labels,
                 "map_bytes": torch.tensor([plan.map_bytes if plan else 0 for plan in plans]),
+                "sent_bits": torch.tensor([self._bits(plan) if plan else 0 for plan in plans]),
                 "coarseness": torch.tensor([plan.coarseness if plan else packets.COARSEST for plan in plans]),
             },
         )
@@ -101,6 +102,11 @@ class SceneTransmitter(Transmitter):
             return 0
         alone = self.agreement.frame.header_uses + self.agreement.packet_uses(granted)
         return schemes.best(alone, snr_db - self.margin_db)
+
+    def _bits(self, plan: _Plan) -> int:
+        """What crosses the air before channel coding, header and padding included."""
+        said = header.to_bits(torch.tensor([plan.index])).numel() if self.agreement.frame.header_uses else 0
+        return said + 8 * sum(map(len, plan.packets))
 
     def _coded(self, plan: _Plan, granted: int) -> Tensor:
         frame, uses = self.agreement.frame, self.agreement.packet_uses(granted)

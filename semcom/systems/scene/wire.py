@@ -67,6 +67,16 @@ def coarser(labels: Int[Tensor, "h w"], coarseness: int) -> Int[Tensor, "small_h
     return functional.avg_pool2d(padded, step).argmax(0)
 
 
+def enlarged(labels: Int[Tensor, "small_h small_w"], coarseness: int, size: tuple[int, int]) -> Int[Tensor, "h w"]:
+    """A coarse map at the size that it had: each of its pixels a square of 2^coarseness.
+
+    >>> enlarged(torch.tensor([[1, 5]]), 1, (2, 3)).tolist()
+    [[1, 1, 5], [1, 1, 5]]
+    """
+    step = 2**coarseness
+    return labels.repeat_interleave(step, 0).repeat_interleave(step, 1)[: size[0], : size[1]]
+
+
 def slices_of(labels: Int[Tensor, "h w"], wire: Wire, coarseness: int) -> list[bytes]:
     """The slices of a map at some coarseness."""
     shape = wire.shape((labels.shape[0], labels.shape[1]), coarseness)
@@ -77,9 +87,7 @@ def slices_of(labels: Int[Tensor, "h w"], wire: Wire, coarseness: int) -> list[b
 def map_of(slices: list[bytes], wire: Wire, size: tuple[int, int], coarseness: int) -> Int[Tensor, "h w"]:
     """The map of what arrived, `IGNORED` where a slice is missing."""
     small, _ = label_map.decode_some(slices, wire.shape(size, coarseness), missing=IGNORED)
-    step = 2**coarseness
-    large = small.repeat(step, 0).repeat(step, 1)[: size[0], : size[1]]
-    return torch.from_numpy(large.astype(np.int64))
+    return enlarged(torch.from_numpy(small.astype(np.int64)), coarseness, size)
 
 
 def colours_to_bytes(palette: Float[Tensor, "classes 3"]) -> bytes:
