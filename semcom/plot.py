@@ -98,6 +98,8 @@ def figure(
     apart = _panel_conditions(table, across)
     facets = list(itertools.product(*(swept[name] for name in apart)))
     curves = _curves(table, chosen, across, apart)
+    measured = {curve.metric for curve in curves}
+    chosen = [metric for metric in chosen if metric in measured] or chosen  # such as no class in photographs without
     looks = dict(zip(dict.fromkeys(curve.name for curve in curves), _looks(), strict=False))
     shape = (len(chosen), len(facets)) if len(facets) > 1 else (1, len(chosen))
     with mpl.rc_context(_STYLE):

@@ -251,7 +251,8 @@ def _counts(column: pyarrow.ChunkedArray) -> np.ndarray:
 
 def as_text(table: pyarrow.Table, metric: str) -> str:
     """A table for a terminal: a line for each condition, a column for each system."""
-    return _aligned(_grid(table, metric))
+    grid = _grid(table, metric)
+    return _aligned(grid) if len(grid) > 1 else "nothing to measure in these pictures"
 
 
 def as_csv(table: pyarrow.Table) -> str:

@@ -151,3 +151,17 @@ def test_where_most_pictures_are_lost_the_marker_is_hollow(drawn):
 def test_a_bound_has_no_outage(drawn, rows):
     assert "limit" not in lines_of(drawn.axes[4])
     assert all(not math.isnan(line.estimate.low) for line in table.summarise(rows, "outage"))
+
+
+def test_a_metric_without_values_gets_no_panels(rows, tmp_path, monkeypatch):
+    nothing = rows
+    for part in ("numerator", "denominator"):
+        place = rows.schema.get_field_index(f"payload_ber.{part}")
+        zeros = pa.array([0] * len(rows), rows.schema.field(place).type)
+        nothing = nothing.set_column(place, rows.schema.field(place), zeros)
+    saved = []
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda self, *_, **__: saved.append(self))
+    plot.figure(nothing, tmp_path, x="snr_db", metrics=["psnr", "payload_ber"])
+    labels = [axis.get_ylabel() for axis in saved[0].axes if axis.get_ylabel()]
+    assert labels == ["PSNR (dB)"]
+    assert table.as_text(nothing, "payload_ber") == "nothing to measure in these pictures"
