@@ -286,7 +286,7 @@ def _pixel_accuracy(delivery: Delivery) -> tuple[Rows, Rows]:
 
 
 def _pixel_accuracy_of_photo(delivery: Delivery) -> tuple[Rows, Rows]:
-    """What the judge's pixel accuracy is on the photographs themselves: the ceiling of `pixel_accuracy`."""
+    """The judge's pixel accuracy on the photographs themselves: the ceiling of `pixel_accuracy`."""
     return _scenes().pixel_accuracy_of_photo(delivery)
 
 
@@ -340,7 +340,7 @@ def _clip_text_similarity(delivery: Delivery) -> tuple[Rows, Rows]:
 
 
 def _class_accuracy(delivery: Delivery) -> tuple[Rows, Rows]:
-    """Classes of Imagenette that the classifier `multimodal_classifier` reads rightly in receptions."""
+    """Classes of Imagenette that `multimodal_classifier` reads rightly in receptions."""
     return _generated().class_accuracy(delivery)
 
 
