@@ -168,13 +168,18 @@ def find(name: str) -> Path:
     return _from_hub(f"{owner}/{repository}", file)
 
 
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids asking the hub."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
 def _from_hub(repository: str, file: str) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     cached = try_to_load_from_cache(repository, file)
     if isinstance(cached, str):
         return Path(cached)
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if offline():
         raise UsageError(f"weights {repository}/{file} are not in the hub's cache, and HF_HUB_OFFLINE forbids fetching")
     try:
         return Path(hf_hub_download(repository, file))

@@ -201,7 +201,7 @@ class TinyGenerator:
         everybody = torch.ones(len(condition.image), device=condition.image.device)
         nobody = torch.zeros_like(everybody)
         image, text = self.guidance.image, self.guidance.text
-        told = (
+        parts = (
             (1 - image, condition.kept(nobody, nobody)),
             (image - text, condition.kept(everybody, nobody)),
             (text, condition),
@@ -209,7 +209,7 @@ class TinyGenerator:
 
         def guided(noisy: Latents, time: Float[Tensor, " rows"]) -> Latents:
             moved = torch.zeros_like(noisy)
-            for strength, part in told:
+            for strength, part in parts:
                 if strength:
                     moved = moved + strength * self.generator(noisy, time, part)
             return moved

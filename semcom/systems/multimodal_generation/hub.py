@@ -1,16 +1,12 @@
-"""Models of other people: whether the hub may be asked for them, and what to do where one is not to be had."""
+"""Models of other people: what to do where one is not to be had."""
 
 from __future__ import annotations
 
-import os
 import textwrap
 
+from semcom.weights import offline
+
 _REASON = 160  # characters of somebody else's message
-
-
-def offline() -> bool:
-    """Whether HF_HUB_OFFLINE forbids asking the hub."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def fix(error: Exception) -> str:

@@ -23,6 +23,7 @@ from channels._rng import Rng, seed_for
 from semcom.systems.multimodal_generation import hub
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.words import TEMPLATES
+from semcom.weights import offline
 
 TURBO = "stabilityai/sd-turbo"
 
@@ -110,7 +111,7 @@ def load_stable_diffusion(
             name,
             safety_checker=None,
             requires_safety_checker=False,
-            local_files_only=hub.offline(),
+            local_files_only=offline(),
             low_cpu_mem_usage=False,  # anything else needs the package accelerate
         )
     except Exception as error:  # diffusers and the hub's client raise what they stumble over
