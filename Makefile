@@ -13,6 +13,10 @@ help: ## list the targets
 
 setup: $(VENV)/ready ## create .venv with the pinned versions
 
+ifneq ($(filter-out $(shell cat $(VENV)/ready 2>/dev/null),$(EXTRAS)),)
+.PHONY: $(VENV)/ready  # made before, without these extras
+endif
+
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "semcom needs Python 3.11 or newer: run make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -23,7 +27,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	  $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet 'pip==26.3' && \
 	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".$(EXTRAS)" --group dev; \
 	fi
-	@touch $@
+	@echo '$(EXTRAS)' > $@
 
 demo: setup ## sweep real photos over the air; table, figure and picture strip in runs/quickstart
 	@$(RUN) $(BIN)/semcom run scenarios/quickstart.yaml --out runs/quickstart

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _complain(str(error), 2)
     except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+        return _interrupted("interrupted")
     except BrokenPipeError:  # `semcom list | head`: nobody reads on, and that is all right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -88,9 +89,7 @@ def _run(options: argparse.Namespace) -> int:
         sweep.run(scenario, out, options.workers, progress=not options.quiet, cluster=cluster)
     except KeyboardInterrupt:
         done = len(list((out / "rows").glob("*.parquet")))
-        return _complain(
-            f"interrupted with {done} of {_points(scenario)} done; the same command goes on from there", 130
-        )
+        return _interrupted(f"interrupted with {done} of {_points(scenario)} done; the same command goes on from there")
     except sweep.PointError as error:
         traceback.print_exception(error.__cause__)
         return _complain(f"{error} (the rows of other points are kept)", 1)
@@ -216,7 +215,7 @@ def _train(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         there = (train.folder_of(options) / "checkpoint.pt").exists()
         begun = "the same folder with --resume goes on from there" if there else "nothing was trained yet"
-        return _complain(f"interrupted; {begun}", 130)
+        return _interrupted(f"interrupted; {begun}")
     print(f"weights and their card: {_relative(path)}")
     return 0
 
@@ -345,6 +344,11 @@ def _relative(path: Path) -> Path:
 def _complain(message: str, status: int) -> int:
     print(f"semcom: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _interrupted(message: str) -> int:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would only make Python print where it ends
+    return _complain(message, 130)
 
 
 if __name__ == "__main__":

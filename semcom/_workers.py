@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_DEATHS = 3  # of workers in a row, without a result between them
 
 
 class PointError(RuntimeError):
@@ -25,13 +27,15 @@ class PointError(RuntimeError):
 def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -> Generator[tuple[Item, Result]]:
     """Each item with what became of it, in the order in which they are finished.
 
+    What a worker was at when it was killed is done again by others.
+
     Args:
         attempt: a function at the top of a module, so that other processes find it.
         due: what to do; emptied, also of items that join it meanwhile.
         workers: processes; 1 is this one itself.
 
     Raises:
-        PointError: a worker was killed.
+        PointError: workers were killed again and again.
         Exception: what `attempt` raises.
     """
     if workers == 1:
@@ -39,24 +43,44 @@ def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -
             item = due.popleft()
             yield item, attempt(item)
         return
+    deaths = 0
+    while due:
+        try:
+            with closing(_by_pool(attempt, due, workers)) as finished:
+                for result in finished:
+                    deaths = 0
+                    yield result
+        except BrokenProcessPool:
+            deaths += 1
+            if deaths == _DEATHS:
+                raise PointError("workers were killed, perhaps for lack of memory; try fewer workers") from None
+
+
+def _by_pool(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -> Generator[tuple[Item, Result]]:
+    """The same by one pool, which lasts until one of its workers is killed; what it leaves undone is due again."""
     others = set(multiprocessing.active_children())
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit torch's thread pools half alive
+    running: dict[Future[Result], Item] = {}
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_be_a_worker) as pool:
-        running: dict[Future[Result], Item] = {}
         try:
             while due or running:
                 with _interrupts_held_back():  # submitting starts workers
-                    running |= {pool.submit(attempt, item): item for item in drained(due)}
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    yield running.pop(future), future.result()
+                    while due:
+                        running[pool.submit(attempt, due[0])] = due[0]
+                        due.popleft()
+                done = wait(running, return_when=FIRST_COMPLETED).done
+                for future in sorted(done, key=lambda future: future.exception() is not None):  # results first
+                    result = future.result()
+                    yield running.pop(future), result
         except BrokenProcessPool:
-            raise PointError("a worker was killed, perhaps for lack of memory; try fewer workers") from None
-        except BaseException:  # nobody waits for what the workers still do, or for those that still start
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
+            due.extendleft(reversed(running.values()))
             raise
-        finally:
-            pool.shutdown(cancel_futures=True)  # waits, or Python's own shutdown writes to a pipe that it just closed
+        except BaseException:
+            with _interrupts_held_back():  # a second Ctrl-C is in no more hurry than the first
+                for worker in set(multiprocessing.active_children()) - others:  # nobody waits for what they still do
+                    worker.kill()
+                pool.shutdown(cancel_futures=True)
+            raise
 
 
 def drained(due: deque[Item]) -> Iterator[Item]:
@@ -66,10 +90,8 @@ def drained(due: deque[Item]) -> Iterator[Item]:
 
 
 def _be_a_worker() -> None:
-    """End without a word on Ctrl-C, and with the process that owns the files, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform != "win32":
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    """End with the process that owns the files, however that ends, and not before it on Ctrl-C, which reaches both."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -82,7 +104,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C wait, here until the end and in processes started meanwhile until they are workers.
+    """Let Ctrl-C wait, here until the end and in processes started meanwhile, which never heed it.
 
     While a process still imports, Ctrl-C would make it print where it was.
     """

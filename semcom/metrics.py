@@ -162,6 +162,13 @@ def _ms_ssim_db(delivery: Delivery) -> Rows:
     return -10 * torch.log10((1 - _ms_ssim(delivery)).clamp(min=1e-6))
 
 
+def _lpips(delivery: Delivery) -> Rows:
+    """Learned perceptual distance, version 0.1 with AlexNet, where the package and AlexNet's weights are installed."""
+    from semcom.perceptual import lpips
+
+    return lpips(delivery.reception.images, delivery.sample.images)
+
+
 def _payload_ber(delivery: Delivery) -> tuple[Rows, Rows]:
     """Wrong bits of the recovered message, of the bits sent; 0 of 0 for a system that carries no message."""
     wrong = _wrong_bits(delivery)
@@ -370,6 +377,7 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric(_ssim, "", True),
     "ms_ssim": Metric(_ms_ssim, "", True),
     "ms_ssim_db": Metric(_ms_ssim_db, "dB", True),
+    "lpips": Metric(_lpips, "", False),
     "ber": Metric(_ber, "", False),
     "payload_ber": Metric(_payload_ber, "", False),
     "payload_ok": Metric(_payload_ok, "", True),

@@ -1,12 +1,16 @@
 """Metrics against other people's code and against their definitions."""
 
+import hashlib
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from channels._errors import UsageError
+from semcom import perceptual
 from semcom.images import load
 from semcom.link import Delivery
 from semcom.metrics import METRICS, measure, ms_ssim, psnr, ssim
@@ -34,6 +38,23 @@ def delivery(images, shown, **reception):
         snr_db=torch.zeros(rows),
         snr_realised_db=torch.full((rows,), 0.3),
     )
+
+
+@pytest.fixture
+def alexnet(monkeypatch, tmp_path):
+    """An AlexNet of random weights where torchvision keeps its own, and passed off as that."""
+    from torchvision.models import alexnet
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    perceptual._network.cache_clear()
+    torch.manual_seed(0)
+    network, file = alexnet().eval().requires_grad_(False), tmp_path / "checkpoints" / perceptual.BACKBONE
+    file.parent.mkdir()
+    torch.save(network.state_dict(), file)
+    monkeypatch.setattr(perceptual, "HASH", hashlib.sha256(file.read_bytes()).hexdigest())
+    yield network, file
+    perceptual._network.cache_clear()
 
 
 def pixels(image):
@@ -155,7 +176,7 @@ def test_bandwidth_ratios(pair):
     assert measure("medium_cbr", measured).tolist() == [192 / (3 * 192 * 192)] * 3
 
 
-def test_every_metric_measures_rows_without_nan(pair):
+def test_every_metric_measures_rows_without_nan(pair, alexnet):
     shown, images = pair
     for name in METRICS:
         values = measure(name, delivery(images, shown))
@@ -171,3 +192,40 @@ def test_not_a_number_is_refused(pair):
         measure("psnr", delivery(images, images * torch.nan))
     with pytest.raises(UsageError, match="psnr, ssim"):
         measure("pnsr", delivery(images, images))
+
+
+# --- LPIPS: the loading is real, the weights of the tests are not AlexNet's ------------------------------------------
+
+
+def test_lpips_is_its_formula(alexnet, pair):
+    import lpips
+
+    shown, images = (pictures[:, :, :64, :64] for pictures in pair)
+    weights = torch.load(Path(lpips.__file__).parent / "weights/v0.1/alex.pth", "cpu")
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    expected = torch.zeros(3)
+    both = [(2 * pictures - 1 - shift[:, None, None]) / scale[:, None, None] for pictures in (shown, images)]
+    relus = iter(range(5))
+    for layer in alexnet[0].features[:12]:
+        both = [layer(pictures) for pictures in both]
+        if isinstance(layer, torch.nn.ReLU):
+            one, other = (features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10) for features in both)
+            weight = weights[f"lin{next(relus)}.model.1.weight"]
+            expected += ((one - other).square() * weight).sum(1).mean((1, 2))
+    torch.testing.assert_close(measure("lpips", delivery(images, shown)), expected, rtol=1e-4, atol=1e-6)
+    assert measure("lpips", delivery(images, images)).tolist() == [0, 0, 0]
+
+
+def test_lpips_is_not_called_so_without_its_backbone(alexnet, monkeypatch, pair):
+    shown, images = pair
+    with pytest.raises(UsageError, match="31 pixels a side or more, not 30x40"):
+        measure("lpips", delivery(images[:, :, :40, :30], shown[:, :, :40, :30]))
+    monkeypatch.setattr(perceptual, "HASH", "7be5be79")
+    with pytest.raises(UsageError, match="is not torchvision's AlexNet"):
+        measure("lpips", delivery(images, shown))
+    alexnet[1].unlink()
+    with pytest.raises(UsageError, match=f"put it in {alexnet[1].parent}"):
+        measure("lpips", delivery(images, shown))
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(UsageError, match="pip install"):
+        measure("lpips", delivery(images, shown))

@@ -16,6 +16,7 @@ from semcom.images import Entry, load
 from semcom.link import Link
 from semcom.system import Sample, uses_for
 from semcom.systems import multimodal_generation
+from semcom.systems.digital import header
 from semcom.systems.multimodal_generation import captions, networks, quantiser, retrieval, scales, wire
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
@@ -167,6 +168,16 @@ def test_shares_never_exceed_the_grant(image, text, size):
     assert (share.header > 0) == bool({image, text} & {"digital", "caption"})
 
 
+def test_the_header_is_paid_for_by_those_that_need_it():
+    def share(image, text):
+        return wire.Wire(1 / 64, image, text, 512, 256, 12).share((128, 128))
+
+    assert share("analogue", "analogue") == wire.Share(0, 512, 256)
+    assert share("analogue", "caption") == wire.Share(header.USES, 512, 256 - header.USES)
+    assert share("digital", "analogue") == wire.Share(header.USES, 512 - header.USES, 256)
+    assert share("digital", "digital").text == 256 - header.USES // 2
+
+
 @pytest.mark.parametrize("streams", [("analogue", "analogue"), ("digital", "caption"), ("analogue", "digital")])
 def test_a_clear_channel_brings_the_features_themselves(small, photos, streams):
     draws = Still(photos)
@@ -293,30 +304,38 @@ def test_a_random_choice_is_the_receivers_own(small, photos):
     assert torch.equal(chosen.chosen, again.chosen)
 
 
-def test_the_choice_becomes_the_noiseless_one():
+def test_the_choice_becomes_the_noiseless_one(small):
     """Of eight candidates around the truth, chosen by features that come in with ever less noise."""
-    truth = unit(300, 64)
-    candidates = truth[:, None] + 0.5 * Rng([seed_for("around", row) for row in range(300)]).normal(8, 64)
-    noise = Rng([seed_for("noise", row) for row in range(300)]).normal(64)
+    reals = small.features.dimension
+    truth = unit(300, reals)
+    candidates = truth[:, None] + 0.5 * Rng([seed_for("around", row) for row in range(300)]).normal(8, reals)
+    noise = Rng([seed_for("noise", row) for row in range(300)]).normal(reals)
 
+    def of_image(found, heard):
+        return image_errors(small.features.reading(Heard.exact(found)), small.features.reading(heard))
+
+    @torch.no_grad()
     def chosen(error, variance):
-        heard = Heard(truth + variance**0.5 * noise, torch.full((300, 64), variance))
+        heard = Heard(truth + variance**0.5 * noise, torch.full((300, reals), variance))
         return torch.stack([error(candidates[row], heard[row : row + 1]) for row in range(300)]).argmin(1)
 
-    for error in (image_errors, text_errors):
+    for error in (of_image, text_errors):
         right = [(chosen(error, 10 ** (-snr / 10)) == chosen(error, 0.0)).float().mean() for snr in (-10, 5, 20, 60)]
         assert right == sorted(right)
         assert right[0] < 0.5
         assert right[-1] > 0.98  # some candidates are as good as equal
 
 
-def test_lost_features_have_no_say():
+def test_lost_features_have_no_say(small):
     found, lost = unit(5, 16), Heard.nothing(1, 16)
-    assert not image_errors(found, lost).any()
     assert text_errors(found, lost).tolist() == [1] * 5
     came_in = torch.arange(16)[None] < 8
     half = Heard(torch.where(came_in, found[2], 0), torch.where(came_in, 0.1, torch.inf))
-    assert int(image_errors(found, half).argmin()) == 2
+    assert int(text_errors(found, half).argmin()) == 2
+    features = small.features
+    with torch.no_grad():
+        seen = features.reading(Heard.exact(unit(5, features.dimension)))
+        assert image_errors(seen, features.reading(Heard.nothing(1, features.dimension))).tolist() == [1] * 5
 
 
 def test_each_weight_asks_its_own_network(small, photos):

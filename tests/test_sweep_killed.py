@@ -8,11 +8,31 @@ import threading
 from pathlib import Path
 
 import pytest
+from conftest import TOY
 
 from semcom import sweep
 from semcom.scenario import scenario_from
 
 FORK = multiprocessing.get_context("fork")  # torch is there already; what is killed is a process like any other
+MORTAL = """
+import os, signal, sys
+from dataclasses import replace
+sys.path.insert(0, {tests!r})
+import toy_system
+
+class Transmitter(toy_system.MeansTransmitter):
+    points = 0
+
+    def encode(self, *arguments):
+        Transmitter.points += 1
+        if Transmitter.points == {point} and os.listdir({lives!r}):
+            os.remove(os.path.join({lives!r}, os.listdir({lives!r})[0]))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(*arguments)
+
+def build(cbr: float):
+    return replace(toy_system.build(cbr), transmitter=Transmitter(cbr, 8))
+"""
 STOP = {"metric": "outage", "half_width": 0.25, "max_repetitions": 30}
 
 
@@ -94,3 +114,28 @@ def test_temporary_files_are_removed_unless_another_process_writes_them(scenario
         (out / "rows" / f".a.parquet.partial-{process}").touch()
     sweep.run(scenario, out)
     assert [path.name for path in out.rglob(".*")] == [f".a.parquet.partial-{os.getppid()}"]
+
+
+def mortal(scenario_data, tmp_path, point, lives):
+    """A scenario of a system that kills its worker in its process's n-th point, as often as there are files `lives`."""
+    folder = tmp_path / "lives"
+    folder.mkdir()
+    for number in range(lives):
+        (folder / str(number)).touch()
+    (tmp_path / "mortal.py").write_text(MORTAL.format(tests=str(Path(TOY).parent), point=point, lives=str(folder)))
+    scenario_data |= {"systems": [str(tmp_path / "mortal.py")], "images": {"source": "photos", "count": 1, "size": 16}}
+    return scenario_from(scenario_data), folder
+
+
+def test_what_a_killed_worker_was_at_is_done_by_another(scenario_data, tmp_path):
+    scenario, lives = mortal(scenario_data | {"repetitions": 3}, tmp_path, point=2, lives=4)
+    rows = parts(sweep.run(scenario, tmp_path / "out", workers=2))
+    assert not list(lives.iterdir()), "all were lost"
+    assert rows == parts(sweep.run(scenario, tmp_path / "undisturbed"))
+
+
+def test_workers_that_are_always_killed_end_the_run(scenario_data, tmp_path):
+    scenario, lives = mortal(scenario_data, tmp_path, point=1, lives=9)
+    with pytest.raises(sweep.PointError, match="workers were killed, perhaps for lack of memory; try fewer workers"):
+        sweep.run(scenario, tmp_path / "out", workers=2)
+    assert 9 - 3 * 2 <= len(list(lives.iterdir())) <= 9 - 3, "three times two workers, of which one may be the first"

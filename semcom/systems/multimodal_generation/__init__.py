@@ -26,7 +26,7 @@ def build(
     cbr: float,
     candidates: int = 4,
     keep: Literal["best", "first", "random"] = "best",
-    image_weight: float = 0.5,
+    image_weight: float = 0.7,
     image_stream: Literal["analogue", "digital", "none"] = "analogue",
     text_stream: Literal["analogue", "digital", "caption", "class", "none"] = "analogue",
     description: Literal["caption", "words"] = "caption",
@@ -49,7 +49,8 @@ def build(
     Pictures are seen at 128 x 128 pixels and shown in their own size. The streams share the grant in proportion to
     their numbers; an analogue one sends its numbers as often as they fit whole, and the receiver combines the repeats;
     in a grant too small for that, it sends its first numbers. A coded one takes the scheme that is safe on AWGN at the
-    average SNR, and the most robust of those that hold all it has to say; the header is that of `digital`.
+    average SNR, and the most robust of those that hold all it has to say; the header is that of `digital`, paid for by
+    the streams that need it.
 
     Args:
         cbr: complex channel uses per real number of the picture.

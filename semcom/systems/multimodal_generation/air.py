@@ -28,6 +28,11 @@ class Heard:
         """What comes in where nothing was sent."""
         return cls(torch.zeros(rows, reals), torch.full((rows, reals), torch.inf))
 
+    @classmethod
+    def exact(cls, values: Float[Tensor, "rows reals"]) -> Heard:
+        """What comes in without noise."""
+        return cls(values, torch.zeros_like(values))
+
     @property
     def reliability(self) -> Float[Tensor, "rows reals"]:
         """The least-squares weight 1 / (1 + noise variance) of a number of variance 1: 0 where nothing came in."""

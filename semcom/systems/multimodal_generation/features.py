@@ -102,6 +102,11 @@ class ImageFeatures(nn.Module):
         grids = torch.cat([heard.values * weight, weight], 1).unflatten(1, (2 * self.channels, GRID, GRID))
         return self.enter(grids)
 
+    def reading(self, heard: Heard) -> Float[Tensor, "rows hidden 8 8"]:
+        """The same as a unit vector at each position, or zeros of a row of which nothing came in."""
+        came = heard.reliability.amax(1) > 0
+        return functional.normalize(self.read(heard), dim=1) * came[:, None, None, None]
+
     def estimate(self, heard: Heard) -> Float[Tensor, "rows latent 16 16"]:
         """The autoencoder's latent as far as noisy features tell it, in the mean square."""
         return self.leave(self.read(heard)).float()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -21,10 +21,10 @@ from semcom import cache, images
 from semcom.images import SOURCES, Entry, to_tensor
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.clip import Clip
-from semcom.systems.multimodal_generation.features import SIDE, ImageFeatures
+from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.selection import Criterion, image_errors, text_errors
 
-_VERSION = "2"  # of the features in the cache
+_VERSION = "3"  # of the features in the cache
 _BATCH = 64
 
 
@@ -34,13 +34,15 @@ class Gallery:
 
     Args:
         entries: the pictures, read when they are shown.
-        image, text: features of each, as the receiver sees them in candidates.
+        image, text: readings and CLIP's features of each, as the receiver sees them in candidates; float16.
+        features: of the receiver.
         criterion: which are near.
     """
 
     entries: Sequence[Entry]
-    image: Float[Tensor, "pictures image_reals"]
-    text: Float[Tensor, "pictures dimension"]
+    image: Shaped[Tensor, "pictures hidden h w"]
+    text: Shaped[Tensor, "pictures dimension"]
+    features: ImageFeatures
     criterion: Criterion
 
     def generate(
@@ -52,10 +54,10 @@ class Gallery:
             UsageError: more candidates than pictures.
         """
         _enough(self.entries, candidates)
-        found = []
+        told, found = self.features.reading(image), []
         for row in range(len(rng)):
-            of_image = image_errors(self.image, image[row : row + 1])
-            of_text = text_errors(self.text, text[row : row + 1])
+            of_image = torch.cat([image_errors(some.float(), told[row : row + 1]) for some in self.image.split(_BATCH)])
+            of_text = text_errors(self.text.float(), text[row : row + 1])
             order = self.criterion.scores(of_image[None], of_text[None])[0].argsort(stable=True)
             found.append(torch.stack([_pixels(self.entries[place]) for place in order[:candidates].tolist()]))
         return torch.stack(found)
@@ -95,8 +97,8 @@ def gallery(
     _enough(entries, candidates)
     arguments = [weights.encode(), *map(_content, entries)]
     kept = cache.remember("gallery", _VERSION, arguments, lambda: _features(entries, clip, features))
-    both = torch.from_numpy(np.load(io.BytesIO(kept))).float()
-    return Gallery(entries, both[:, : features.dimension], both[:, features.dimension :], criterion)
+    text, image = torch.from_numpy(np.load(io.BytesIO(kept))).split([clip.dimension, features.hidden * GRID**2], 1)
+    return Gallery(entries, image.unflatten(1, (features.hidden, GRID, GRID)), text, features, criterion)
 
 
 def _enough(entries: Sequence[Entry], candidates: int) -> None:
@@ -119,9 +121,10 @@ def _features(entries: Sequence[Entry], clip: Clip, features: ImageFeatures) -> 
     found = []
     for first in range(0, len(entries), _BATCH):
         pictures = torch.stack([_pixels(entry) for entry in entries[first : first + _BATCH]])
-        found.append(torch.cat([features(pictures), clip.image_features(pictures)], 1))
+        image = features.reading(Heard.exact(features(pictures)))
+        found.append(torch.cat([clip.image_features(pictures), image.flatten(1)], 1).half())
     file = io.BytesIO()
-    np.save(file, torch.cat(found).half().numpy())
+    np.save(file, torch.cat(found).numpy())
     return file.getvalue()
 
 

@@ -32,7 +32,7 @@ class Criterion:
         image_scale, text_scale: s_I and s_T, constants, so that a score does not depend on the other candidates.
     """
 
-    image_weight: float = 0.5
+    image_weight: float = 0.7
     image_scale: float = IMAGE_SCALE
     text_scale: float = TEXT_SCALE
 
@@ -63,10 +63,15 @@ class Generated(Reception):
     text_errors: Float[Tensor, "rows candidates"] | None = None
 
 
-def image_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
-    """Mean squared distance to one row of what came in, each number weighted by its reliability; 0 without any."""
-    weight = heard.reliability
-    return ((found - heard.values).square() * weight).sum(1) / weight.sum().clamp(min=1e-12)
+def image_errors(
+    found: Float[Tensor, "candidates hidden h w"], told: Float[Tensor, "1 hidden h w"]
+) -> Float[Tensor, " candidates"]:
+    """1 - cosine between readings, mean over positions: of candidates and of one row that came in; 1 without any.
+
+    Noise moves the numbers themselves further than candidates differ, so what is compared is what the receiver's
+    network reads from them (`ImageFeatures.reading`).
+    """
+    return 1 - (found * told).sum(1).mean((1, 2))
 
 
 def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:

@@ -42,9 +42,10 @@ class Share:
 class Wire:
     """How granted uses are divided, and what is in them.
 
-    The streams share what a header leaves in proportion to their numbers. An analogue stream sends its numbers as often
-    as they fit whole, so that its power is one without a scale to be sent, and leaves the rest to the text or unused;
-    where they do not fit once it sends the first of them, of unit mean square among themselves.
+    The streams share the grant in proportion to their numbers, and the coded ones pay for the header unless it takes
+    half of what they have. An analogue stream sends its numbers as often as they fit whole, so that its power is one
+    without a scale to be sent, and leaves the rest to the text or unused; where they do not fit once it sends the first
+    of them, of unit mean square among themselves.
 
     Args:
         cbr: complex channel uses per real number of the picture.
@@ -76,7 +77,13 @@ class Wire:
         asked = header.USES if {self.image, self.text} & set(_ADAPTIVE) else 0
         rest = max(0, granted - asked)
         numbers = self.image_reals * (self.image != "none"), self.text_reals * (self.text != "none")
-        image = _filled(self.image, rest * numbers[0] // max(1, sum(numbers)), self.image_reals)
+        coded = [stream in _ADAPTIVE for stream in (self.image, self.text)]
+        of_coded = sum(number for number, pays in zip(numbers, coded, strict=True) if pays)
+        if granted * of_coded > 2 * asked * sum(numbers):
+            part = granted * numbers[0] // sum(numbers) - asked * coded[0] // max(1, sum(coded))
+        else:
+            part = rest * numbers[0] // sum(numbers)
+        image = _filled(self.image, part, self.image_reals)
         text = _filled(self.text, rest - image, self.text_reals)
         heading = any(stream in _ADAPTIVE and uses for stream, uses in ((self.image, image), (self.text, text)))
         return Share(asked * heading, image, text)
