@@ -18,7 +18,7 @@ from semcom.systems.multimodal_generation.choices import one_of
 
 Keep = Literal["best", "first", "random"]
 
-IMAGE_SCALE, TEXT_SCALE = 0.01688, 0.05147
+IMAGE_SCALE, TEXT_SCALE = 0.01633, 0.05419
 """How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
 weights (`python -m semcom.systems.multimodal_generation scales`): the units in which both errors are added."""
 
