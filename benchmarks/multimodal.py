@@ -1,8 +1,8 @@
 """What multimodal generation understands, gains by choosing, and keeps of a picture in noise, with 95 % intervals.
 
 python benchmarks/multimodal.py retrieval   recall of captions and pictures by CLIP, and classes by their names
-python benchmarks/multimodal.py selection   fidelity of the chosen of M candidates over any of them, chosen by both kinds
-                                            of features, either, chance and a genie; one generated set for all
+python benchmarks/multimodal.py selection   fidelity of the best of M candidates over any one of them, by both features,
+                                            one of them, chance and a genie; one generated set for all
 python benchmarks/multimodal.py low_snr     classes and similarity in noise, against all baselines at equal uses
 python benchmarks/multimodal.py cost        seconds and peak memory of one picture, end to end
 python benchmarks/multimodal.py strip       pictures, all their candidates and scores; the chosen one is framed

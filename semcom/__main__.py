@@ -94,6 +94,13 @@ def _run(options: argparse.Namespace) -> int:
         traceback.print_exception(error.__cause__)
         return _complain(f"{error} (the rows of other points are kept)", 1)
     _results(out)
+    if scenario.stop is not None:
+        from semcom import repeats, table
+
+        stop = scenario.stop
+        wide, means = repeats.wide(stop, table.read(out))
+        rest = f"; the others ended at {stop.max_repetitions} repetitions" if wide else ""
+        print(f"\n{means - wide} of {means} means of {stop.metric} are known to +-{stop.half_width:g}{rest}")
     return 0
 
 

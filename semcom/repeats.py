@@ -43,13 +43,15 @@ class Repeats:
         return [replace(point, repetition=more) for more in range(count, min(count + self._batch, most))]
 
 
-def _known(stop: Stop, parts: list[pyarrow.Table]) -> bool:
-    """Whether the interval is narrow enough on both sides; where the metric says nothing there is nothing to wait for.
+def wide(stop: Stop, rows: pyarrow.Table) -> tuple[int, int]:
+    """How many means of the rule's metric have a wider interval than it asks for, and how many there are.
 
-    Users at different SNRs are different lines of a table, and each must be known.
+    Users at different SNRs are different lines of a table. Where the metric says nothing there is nothing to wait for.
     """
-    lines = tables.summarise(tables.joined(parts), stop.metric)
-    return all(
-        max(found.high - found.mean, found.mean - found.low) <= stop.half_width  # not so where the ends are NaN
-        for found in (line.estimate for line in lines)
-    )
+    found = [line.estimate for line in tables.summarise(rows, stop.metric)]
+    known = [max(one.high - one.mean, one.mean - one.low) <= stop.half_width for one in found]  # False where NaN
+    return known.count(False), len(known)
+
+
+def _known(stop: Stop, parts: list[pyarrow.Table]) -> bool:
+    return not wide(stop, tables.joined(parts))[0]

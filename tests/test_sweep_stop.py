@@ -7,6 +7,7 @@ import pytest
 
 from channels import UsageError
 from semcom import sweep, table
+from semcom.__main__ import main
 from semcom.scenario import scenario_from
 
 Z = 1.959964
@@ -57,6 +58,16 @@ def test_as_many_repetitions_as_theory_asks_for(scenario_data, tmp_path):
 def test_it_ends_at_the_most_repetitions_in_the_middle_of_a_batch(scenario_data, tmp_path):
     stop = {"metric": "psnr", "half_width": 1e-6, "max_repetitions": 8}
     assert repetitions(sweep.run(scenario_of(scenario_data, stop), tmp_path)) == {0: 8, 20: 8}
+
+
+def test_it_is_said_which_means_are_not_known_so_well(scenario_data, write_scenario, tmp_path, capsys):
+    stop = {"metric": "outage", "half_width": 0.15, "max_repetitions": 5}  # 15 rows know 0 and 1 to 0.2
+    path = write_scenario(scenario_data | {"repetitions": 5, "stop": stop})
+    assert main(["run", str(path), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    assert "0 of 4 means of outage are known to +-0.15; the others ended at 5 repetitions" in capsys.readouterr().out
+    wider = ["--set", "stop.half_width=0.5", "--set", "stop.max_repetitions=20"]
+    assert main(["run", str(path), *wider, "--out", str(tmp_path / "wide"), "--quiet"]) == 0
+    assert capsys.readouterr().out.endswith("\n4 of 4 means of outage are known to +-0.5\n")
 
 
 def test_a_metric_that_says_nothing_is_not_waited_for(scenario_data, tmp_path):
