@@ -78,6 +78,11 @@ def mean(numerators, denominators=None):
     return estimate(numerators, denominators, range(len(numerators)))
 
 
+def fixed(found, places):
+    """An estimate whose numbers stand below each other."""
+    return f"{found.mean:.{places}f} [{found.low:.{places}f}, {found.high:.{places}f}]"
+
+
 def table(heads, rows):
     grid = [heads, *rows]
     widths = [max(len(str(row[column])) for row in grid) for column in range(len(heads))]
@@ -149,8 +154,8 @@ def selection(options):
             rows = []
             for count in options.candidates:
                 gains = {choice: np.array(found[name, choice, count]) - single for choice in CHOICES}
-                share = str(mean(gains["both features"], gains["genie"])) if gains["genie"].any() else ""
-                means = (str(mean(gains[choice])) for choice in CHOICES)
+                share = fixed(mean(gains["both features"], gains["genie"]), 2) if count > 1 else ""
+                means = (fixed(mean(gains[choice]), 4) for choice in CHOICES)
                 rows.append([f"{count} candidates", *means, share, f"{took[count]:.2f}"])
             table(["", *CHOICES, "share of the genie's gain", "s a picture"], rows)
 
