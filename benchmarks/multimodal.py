@@ -54,6 +54,9 @@ def system(options, name=NAME, **arguments):
         raise UsageError(f"--set takes {', '.join(SYSTEMS)}, as in {NAME}.steps=4, not {unknown[0]}")
     settings = [setting for setting in options.set if setting.startswith(f"{name}.")]
     found = variant("system", name, settings)
+    for own in arguments:
+        if any(setting.partition("=")[0] == f"{name}.{own}" for setting in settings):
+            raise UsageError(f"--set {name}.{own} has no say here: this measure sets it for its rows")
     return found.entry.load()(cbr=options.cbr, **(dict(found.arguments) | arguments))
 
 
@@ -153,8 +156,11 @@ def selection(options):
             print(f"\n{snr_db:g} dB, {name}: {mean(single)} with any of the {most}; more with")
             rows = []
             for count in options.candidates:
+                if count == 1:
+                    rows.append(["1 candidate", *[""] * (len(CHOICES) + 1), f"{took[1]:.2f}"])
+                    continue
                 gains = {choice: np.array(found[name, choice, count]) - single for choice in CHOICES}
-                share = fixed(mean(gains["both features"], gains["genie"]), 2) if count > 1 else ""
+                share = fixed(mean(gains["both features"], gains["genie"]), 2)
                 means = (fixed(mean(gains[choice]), 4) for choice in CHOICES)
                 rows.append([f"{count} candidates", *means, share, f"{took[count]:.2f}"])
             table(["", *CHOICES, "share of the genie's gain", "s a picture"], rows)
@@ -178,10 +184,10 @@ def both(delivery):
 
 def low_snr(options):
     pictures = load(options.images, options.count, 128)
-    ours = f"best of {options.candidates}"
+    ours = f"best of {options.candidates}, text: {options.text}"
     baselines = {
         "no selection": lambda: system(options, candidates=1, text_stream=options.text),
-        "all features analogue": lambda: system(options, candidates=options.candidates),
+        "all features analogue": lambda: system(options, candidates=options.candidates, text_stream="analogue"),
         "caption as bits": lambda: system(options, image_stream="none", text_stream="caption"),
         "class as bits": lambda: system(options, image_stream="none", text_stream="class"),
         "nearest known picture": lambda: system(

@@ -91,7 +91,8 @@ def _run(options: argparse.Namespace) -> int:
         done = len(list((out / "rows").glob("*.parquet")))
         return _interrupted(f"interrupted with {done} of {_points(scenario)} done; the same command goes on from there")
     except sweep.PointError as error:
-        traceback.print_exception(error.__cause__)
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         return _complain(f"{error} (the rows of other points are kept)", 1)
     _results(out)
     if scenario.stop is not None:

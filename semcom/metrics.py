@@ -163,7 +163,7 @@ def _ms_ssim_db(delivery: Delivery) -> Rows:
 
 
 def _lpips(delivery: Delivery) -> Rows:
-    """Learned perceptual distance, version 0.1 with AlexNet, where the package and AlexNet's weights are installed."""
+    """LPIPS 0.1 where AlexNet's weights are installed: distance of its features, as people see."""
     from semcom.perceptual import lpips
 
     return lpips(delivery.reception.images, delivery.sample.images)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +22,10 @@ _LEAST_SIDE = 31  # pixels; smaller ones leave nothing behind AlexNet's pools
 
 
 def lpips(images: Float[Tensor, "rows 3 h w"], reference: Float[Tensor, "rows 3 h w"]) -> Float[Tensor, " rows"]:
-    """Learned perceptual image patch similarity, sum_l mean_hw |w_l (f_l - f_l')|^2, version 0.1 with AlexNet.
+    """Learned perceptual image patch similarity, sum_l mean_hw sum_c w_lc (f_lc - f'_lc)^2, version 0.1 with AlexNet.
 
-    f_l are unit vectors of AlexNet's features after its five ReLUs, w_l the weights fitted to human judgements; 0 for
-    equal pictures, larger is less alike. Pictures are float32 in [0, 1].
+    f_l are AlexNet's features after its five ReLUs, a unit vector at each position, and w_l weights fitted to human
+    judgements; 0 for equal pictures, larger is less alike. Pictures are float32 in [0, 1].
 
     Raises:
         UsageError: the package or AlexNet's weights are not there, or pictures too small for it.
@@ -48,7 +50,7 @@ def _network() -> Any:
     file = Path(torch.hub.get_dir()) / "checkpoints" / BACKBONE
     if not file.exists() and not offline():
         _download(file)
-    if not file.exists():
+    if not file.is_file():
         raise UsageError(f"lpips needs torchvision's {BACKBONE}: put it in {file.parent}, or go online once")
     if not hashlib.sha256(file.read_bytes()).hexdigest().startswith(HASH):
         raise UsageError(f"{file} is not torchvision's AlexNet, or damaged: remove it")
@@ -61,7 +63,8 @@ def _download(file: Path) -> None:
     from torchvision.models import AlexNet_Weights
 
     try:
-        AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        with contextlib.redirect_stdout(io.StringIO()):  # torch says there what it downloads
+            AlexNet_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(

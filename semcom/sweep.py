@@ -65,7 +65,7 @@ def run(
     Args:
         scenario: from `load_scenario`.
         out: folder for the rows; it may hold rows of the same scenario, finished or not, or of a part of it.
-        workers: processes that share the points.
+        workers: processes that share the points; above 1, a script needs `if __name__ == "__main__":` around this.
         progress: show a bar with the time left on stderr.
         cluster: what does the points instead of this computer.
 

@@ -176,6 +176,9 @@ def test_the_header_is_paid_for_by_those_that_need_it():
     assert share("analogue", "caption") == wire.Share(header.USES, 512, 256 - header.USES)
     assert share("digital", "analogue") == wire.Share(header.USES, 512 - header.USES, 256)
     assert share("digital", "digital").text == 256 - header.USES // 2
+    for granted in (20, 40, 66, 70, 90):  # where no coded stream fits there is no header, and the others have all
+        found = wire.Wire(granted / (3 * 128 * 128), "analogue", "caption", 512, 256, 12).share((128, 128))
+        assert found.header or found == wire.Share(0, granted, 0)
 
 
 @pytest.mark.parametrize("streams", [("analogue", "analogue"), ("digital", "caption"), ("analogue", "digital")])
@@ -312,7 +315,7 @@ def test_the_choice_becomes_the_noiseless_one(small):
     noise = Rng([seed_for("noise", row) for row in range(300)]).normal(reals)
 
     def of_image(found, heard):
-        return image_errors(small.features.reading(Heard.exact(found)), small.features.reading(heard))
+        return image_errors(small.features.unit_reading(Heard.exact(found)), small.features.unit_reading(heard))
 
     @torch.no_grad()
     def chosen(error, variance):
@@ -334,8 +337,8 @@ def test_lost_features_have_no_say(small):
     assert int(text_errors(found, half).argmin()) == 2
     features = small.features
     with torch.no_grad():
-        seen = features.reading(Heard.exact(unit(5, features.dimension)))
-        assert image_errors(seen, features.reading(Heard.nothing(1, features.dimension))).tolist() == [1] * 5
+        seen = features.unit_reading(Heard.exact(unit(5, features.dimension)))
+        assert image_errors(seen, features.unit_reading(Heard.nothing(1, features.dimension))).tolist() == [1] * 5
 
 
 def test_each_weight_asks_its_own_network(small, photos):

@@ -37,8 +37,8 @@ MEANINGS = {
     "label_map": "The class of each pixel (road, car, tree ...) in place of its colour: what is sent.",
     "compression_ratio": "Bytes of the raw picture over the bytes of the label map.",
     "candidates": "Pictures that the receiver generated from what it heard; it keeps the one with the least score.",
-    "score": "How far the features of a candidate, of picture and of sentence, lie from those that came in, noise "
-    "included, in units of how far candidates usually lie apart. The least is chosen.",
+    "score": "How far the features of a candidate, of picture and of sentence, lie from those that came in, as the "
+    "receiver's networks read them, in units of how far candidates usually lie apart. The least is chosen.",
     "access": "How users share the medium. By turns: each has a part of it. Superposed: all send at once and the "
     "receiver's antennas tell them apart. Broadcast: one transmission reaches all.",
     "mean_psnr": "Mean over the users of the PSNR of their pictures.",

@@ -49,8 +49,7 @@ def build(
     Pictures are seen at 128 x 128 pixels and shown in their own size. The streams share the grant in proportion to
     their numbers; an analogue one sends its numbers as often as they fit whole, and the receiver combines the repeats;
     in a grant too small for that, it sends its first numbers. A coded one takes the scheme that is safe on AWGN at the
-    average SNR, and the most robust of those that hold all it has to say; the header is that of `digital`, paid for by
-    the streams that need it.
+    average SNR, and the most robust of those that hold all it has to say; the header is that of `digital`.
 
     Args:
         cbr: complex channel uses per real number of the picture.

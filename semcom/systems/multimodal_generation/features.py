@@ -102,8 +102,8 @@ class ImageFeatures(nn.Module):
         grids = torch.cat([heard.values * weight, weight], 1).unflatten(1, (2 * self.channels, GRID, GRID))
         return self.enter(grids)
 
-    def reading(self, heard: Heard) -> Float[Tensor, "rows hidden 8 8"]:
-        """The same as a unit vector at each position, or zeros of a row of which nothing came in."""
+    def unit_reading(self, heard: Heard) -> Float[Tensor, "rows hidden 8 8"]:
+        """What is understood, as a unit vector at each position; zeros where nothing of a row came in."""
         came = heard.reliability.amax(1) > 0
         return functional.normalize(self.read(heard), dim=1) * came[:, None, None, None]
 

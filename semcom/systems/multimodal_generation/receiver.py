@@ -113,11 +113,11 @@ class GenerationReceiver(Receiver):
     def _generated(self, image: Heard, text: Heard, rng: Rng, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """Candidates in the pictures' size, and both errors of each."""
         drawn = self.draws.generate(image, text, rng, self.candidates, self.steps).cpu()
-        told = self.features.reading(image)
         of_image, of_text = [], []
         for row, pictures in enumerate(drawn):
             seen = fitted(pictures)
-            of_image.append(image_errors(self.features.reading(Heard.exact(self.features(seen))), told[row : row + 1]))
+            told = self.features.unit_reading(image[row : row + 1])
+            of_image.append(image_errors(self.features.unit_reading(Heard.exact(self.features(seen))), told))
             of_text.append(text_errors(self.clip.image_features(seen), text[row : row + 1]))
         shown = drawn
         if drawn.shape[-2:] != size:

@@ -54,9 +54,10 @@ class Gallery:
             UsageError: more candidates than pictures.
         """
         _enough(self.entries, candidates)
-        told, found = self.features.reading(image), []
+        found = []
         for row in range(len(rng)):
-            of_image = torch.cat([image_errors(some.float(), told[row : row + 1]) for some in self.image.split(_BATCH)])
+            told = self.features.unit_reading(image[row : row + 1])
+            of_image = torch.cat([image_errors(some.float(), told) for some in self.image.split(_BATCH)])
             of_text = text_errors(self.text.float(), text[row : row + 1])
             order = self.criterion.scores(of_image[None], of_text[None])[0].argsort(stable=True)
             found.append(torch.stack([_pixels(self.entries[place]) for place in order[:candidates].tolist()]))
@@ -72,7 +73,7 @@ def gallery(
     count: int | None = None,
     candidates: int = 1,
 ) -> Gallery:
-    """The gallery of some sources; features are computed once and kept in `semcom.cache`.
+    """The gallery of some sources; features are computed once and kept in `semcom.cache`, 17 kB a picture.
 
     Args:
         sources: as `semcom.images.load` knows them, with + between them.
@@ -121,7 +122,7 @@ def _features(entries: Sequence[Entry], clip: Clip, features: ImageFeatures) -> 
     found = []
     for first in range(0, len(entries), _BATCH):
         pictures = torch.stack([_pixels(entry) for entry in entries[first : first + _BATCH]])
-        image = features.reading(Heard.exact(features(pictures)))
+        image = features.unit_reading(Heard.exact(features(pictures)))
         found.append(torch.cat([clip.image_features(pictures), image.flatten(1)], 1).half())
     file = io.BytesIO()
     np.save(file, torch.cat(found).numpy())

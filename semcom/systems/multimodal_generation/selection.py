@@ -28,7 +28,8 @@ class Criterion:
     """Score of a candidate x: w e_I / s_I + (1 - w) e_T / s_T, the least is best.
 
     Args:
-        image_weight: w; 0 looks at the text features alone, 1 at the image features alone.
+        image_weight: w; 0 looks at the text features alone, 1 at the image features alone. The default was chosen on
+            pictures of imagenette:train and natural:val.
         image_scale, text_scale: s_I and s_T, constants, so that a score does not depend on the other candidates.
     """
 
@@ -69,7 +70,7 @@ def image_errors(
     """1 - cosine between readings, mean over positions: of candidates and of one row that came in; 1 without any.
 
     Noise moves the numbers themselves further than candidates differ, so what is compared is what the receiver's
-    network reads from them (`ImageFeatures.reading`).
+    network reads from them (`ImageFeatures.unit_reading`).
     """
     return 1 - (found * told).sum(1).mean((1, 2))
 

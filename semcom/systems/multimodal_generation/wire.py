@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -85,8 +85,12 @@ class Wire:
             part = rest * numbers[0] // sum(numbers)
         image = _filled(self.image, part, self.image_reals)
         text = _filled(self.text, rest - image, self.text_reals)
-        heading = any(stream in _ADAPTIVE and uses for stream, uses in ((self.image, image), (self.text, text)))
-        return Share(asked * heading, image, text)
+        if not asked or (coded[0] and image) or (coded[1] and text):
+            return Share(asked, image, text)
+        if self.image in ("none", *_ADAPTIVE) and self.text in ("none", *_ADAPTIVE):
+            return Share(0, 0, 0)
+        others = {name: "none" for name, pays in zip(("image", "text"), coded, strict=True) if pays}
+        return replace(self, **others).share(size)  # type: ignore[arg-type]
 
     def adaptive(self, share: Share) -> dict[str, int]:
         """Uses of the streams whose scheme the header says."""
