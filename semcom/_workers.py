@@ -30,7 +30,7 @@ def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -
     """Each item with what became of it, in the order in which they are finished.
 
     When a worker is killed all are started anew, and what they were at is done again, one by one. An item that kills
-    its worker then, too, is left out until the others are done.
+    its worker then, too, is left out; the others are done before it is named, unless there are several such items.
 
     Args:
         attempt: a function at the top of a module, so that other processes find it.
@@ -56,7 +56,7 @@ def results(attempt: Callable[[Item], Result], due: deque[Item], workers: int) -
                 lost.append(item)
     if lost:
         others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise PointError(f"{lost[0]}{others}: workers were killed at it, perhaps for lack of memory")
+        raise PointError(f"{lost[0]}{others}: workers were killed at it, perhaps for lack of memory: lower `batch`")
 
 
 def _by_pool(

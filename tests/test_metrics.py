@@ -15,6 +15,7 @@ from semcom.images import load
 from semcom.link import Delivery
 from semcom.metrics import METRICS, measure, ms_ssim, psnr, ssim
 from semcom.system import Reception, Sample
+from semcom.weights import seeded
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,9 @@ def alexnet(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     perceptual._network.cache_clear()
-    torch.manual_seed(0)
-    network, file = alexnet().eval().requires_grad_(False), tmp_path / "checkpoints" / perceptual.BACKBONE
+    with seeded(0):
+        network = alexnet().eval().requires_grad_(False)
+    file = tmp_path / "checkpoints" / perceptual.BACKBONE
     file.parent.mkdir()
     torch.save(network.state_dict(), file)
     monkeypatch.setattr(perceptual, "HASH", hashlib.sha256(file.read_bytes()).hexdigest())

@@ -89,8 +89,8 @@ class Wire:
             return Share(asked, image, text)
         if self.image in ("none", *_ADAPTIVE) and self.text in ("none", *_ADAPTIVE):
             return Share(0, 0, 0)
-        others = {name: "none" for name, pays in zip(("image", "text"), coded, strict=True) if pays}
-        return replace(self, **others).share(size)  # type: ignore[arg-type]
+        alone = replace(self, image="none" if coded[0] else self.image, text="none" if coded[1] else self.text)
+        return alone.share(size)
 
     def adaptive(self, share: Share) -> dict[str, int]:
         """Uses of the streams whose scheme the header says."""
