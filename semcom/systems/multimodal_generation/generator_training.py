@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 
 import torch
 from jaxtyping import Float
@@ -19,14 +20,17 @@ from semcom.system import Sample
 from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse, told
-from semcom.systems.multimodal_generation.teacher import Teacher, distance
+from semcom.systems.multimodal_generation.flow import integrate
+from semcom.systems.multimodal_generation.generator import Condition, Generator, TinyGenerator, coarse, told
+from semcom.systems.multimodal_generation.teacher import Teacher, between, distance
 from semcom.training_task import Phase, Send, Task
 
 _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error
 _DEEP, _VERDICT = 0.5, 0.05  # weights of the classifier's features and verdict beside the latent's squared error
 _LOST = 0.1  # of the rows lose both conditions; as many the image's alone, and the text's alone
 _SEEN = 0.2  # weight of the teacher's distance between pictures and where a noisy latent is thought to lead
+_DRAWN_VERDICT = 0.2  # weight of the classifier's verdict beside its features when pictures are drawn to the end
+_STEPS, _MOVED = 8, 2  # steps of drawing, and those of them in which the network learns
 _TIMES = 2  # noisy latents a picture, whose encoding they share
 _TEXT_SNR_DB = (-10.0, 20.0)
 _SNR_DB = (-5.0, 5.0, 15.0)  # where validation looks
@@ -115,62 +119,131 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
             for tests.
         initial: of the teacher; "random" for tests.
     """
-    space = weights.rebuild(autoencoder, "multimodal_generation", Autoencoder)[0].requires_grad_(False)
-    seen = weights.rebuild(features, "multimodal_generation", ImageFeatures)[0].requires_grad_(False)
-    dimension, text_features = _text_features(clip)
-    network = Generator(space.latent, seen.channels, dimension)
-    around = nn.ModuleList([space, seen])  # moves with the network, is not saved
-    teacher = Teacher(initial)
+    around = _Around(autoencoder, features, clip, initial)
+    network = Generator(around.space.latent, around.seen.channels, around.dimension)
 
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
-        around.to(sample.images.device)
         with torch.no_grad():
-            latents = space.encode(sample.images)
-            image, text = seen(sample.images), text_features(_captions(sample)).to(latents.device) * dimension**0.5
-            received = send(to_symbols(torch.cat([image, text], 1)), snr_db)
-            both = from_symbols(received.symbols, received.noise_var, seen.dimension + dimension)
-            of_image, of_text = (
-                Heard(values, noise)
-                for values, noise in zip(
-                    both.values.split([seen.dimension, dimension], 1),
-                    both.noise.split([seen.dimension, dimension], 1),
-                    strict=True,
-                )
-            )
-            louder = _own_snr(rng.derive("text SNR"), snr_db)
-            of_text = Heard(text + (of_text.values - text) * louder.sqrt(), of_text.noise * louder)
-            condition = told(seen, of_image, of_text)
-            lost = rng.derive("lost").uniform(1)[:, 0].to(latents.device)
-            has_image, has_text = lost > 2 * _LOST, (lost > _LOST) & (lost < 1 - _LOST)
-            condition = condition.kept(has_image.float(), has_text.float())
+            condition = around.received(sample, snr_db, send, rng)
             condition = condition.each(lambda part: part.repeat_interleave(_TIMES, 0))
-            latents = latents.repeat_interleave(_TIMES, 0)
+            latents = around.space.encode(sample.images).repeat_interleave(_TIMES, 0)
             time = rng.derive("time").normal(_TIMES).flatten().to(latents.device).sigmoid()
             noise = rng.derive("noise").normal(_TIMES, *latents.shape[1:]).flatten(0, 1).to(latents.device)
             s = time[:, None, None, None]
             noisy = (1 - s) * latents + s * noise
         velocity = network(noisy, time, condition)
-        aims = space.decode((noisy - s * velocity)[:: 2 * _TIMES])  # of every other picture, where its first path leads
+        aims = around.space.decode((noisy - s * velocity)[:: 2 * _TIMES])  # of every other picture, its first path's end
         return {
             "velocity": (velocity - (noise - latents)).square().mean(),
-            "seen": _SEEN * distance(teacher, aims, sample.images[::2], 5).mean(),
+            "seen": _SEEN * distance(around.teacher, aims, sample.images[::2], 5).mean(),
         }
 
-    def measure(pictures: Sequence[Picture]) -> dict[str, float]:
-        images = _stacked(pictures, network)
-        around.to(images.device)
-        tiny = TinyGenerator(space, seen, network)
-        image = seen(images)
-        measured: dict[str, float] = {}
-        text = text_features([picture.caption or "" for picture in pictures]).to(images.device) * dimension**0.5
-        for snr_db in _SNR_DB:
-            rng = Rng([seed_for("validate", picture.name) for picture in pictures])
-            drawn = tiny.generate(_noisy(image, snr_db, "image"), _noisy(text, snr_db, "text"), rng, 1, 8)[:, 0]
-            measured |= _quality(teacher, drawn, images, f" at {snr_db:g} dB")
-        return measured
-
     phases = (Phase("generate", network, losses, muon=True),)
-    return Task(network, phases, None, network.configuration, measure=measure)
+    return Task(network, phases, None, network.configuration, measure=around.measure(network))
+
+
+def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet", candidates: int = 1) -> Task:
+    """Go on training a generator by what it draws: all its steps are taken, and a classifier looks at their end.
+
+    The picture in the end should have the classifier's features of the one that was sent, and its verdict. The gradient
+    reaches the network in some of the steps, as if where it stands had been given: the end is the noise less the sum of
+    all velocities, so it is exact but for what a velocity changes in later ones.
+
+    Args:
+        autoencoder, features, clip, initial: as in `generating`.
+        candidates: drawn of each picture; the best of them counts for half, so that they do well to differ.
+
+    Source: Wu et al., "Deep reward supervisions for tuning text-to-image diffusion models", ECCV 2024.
+    """
+    around = _Around(autoencoder, features, clip, initial)
+    network = Generator(around.space.latent, around.seen.channels, around.dimension)
+
+    def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
+        with torch.no_grad():
+            condition = around.received(sample, snr_db, send, rng)
+            condition = condition.each(lambda part: part.repeat_interleave(candidates, 0))
+            noise = rng.derive("noise").normal(candidates, *condition.latents.shape[1:]).flatten(0, 1)
+        order = rng[:1].derive("steps").uniform(_STEPS)[0].argsort().tolist()
+        drawn = _drawn(network, condition, noise.to(sample.images.device), order[:_MOVED])
+        pictures = around.space.decode(drawn)
+        with torch.autocast(pictures.device.type, enabled=False):
+            with torch.no_grad():
+                wanted = [stage.repeat_interleave(candidates, 0) for stage in around.teacher.stages(sample.images, 5)]
+            found = around.teacher.stages(pictures.float(), 5)
+            verdict = around.teacher.logits(wanted[-1]).softmax(1)
+            surprise = functional.cross_entropy(around.teacher.logits(found[-1]), verdict, reduction="none")
+        each = torch.stack([_SEEN * between(found, wanted), _DRAWN_VERDICT * surprise]).unflatten(1, (-1, candidates))
+        best = each.detach().sum(0).argmin(1)[None, :, None].expand(2, -1, 1)
+        whole = (each.mean(2) + each.gather(2, best)[..., 0]).mean(1) / 2
+        return {"drawn": whole[0], "verdict": whole[1]}
+
+    phases = (Phase("draw", network, losses, muon=True),)
+    return Task(network, phases, None, network.configuration, measure=around.measure(network))
+
+
+def _drawn(network: Generator, condition: Condition, noise: Tensor, moved: Sequence[int]) -> Tensor:
+    """Latents at the end of all steps; the network learns in those of the numbers `moved`."""
+    step = count()
+
+    def velocity(noisy: Tensor, time: Tensor) -> Tensor:
+        with torch.set_grad_enabled(next(step) in moved):
+            return network(noisy.detach(), time, condition)
+
+    return integrate(velocity, noise, _STEPS)
+
+
+class _Around:
+    """What stands around the generator while it learns, frozen.
+
+    Args:
+        autoencoder, features, clip, initial: as in `generating`.
+    """
+
+    def __init__(self, autoencoder: str, features: str, clip: str, initial: str) -> None:
+        self.space = weights.rebuild(autoencoder, "multimodal_generation", Autoencoder)[0].requires_grad_(False)
+        self.seen = weights.rebuild(features, "multimodal_generation", ImageFeatures)[0].requires_grad_(False)
+        self.dimension, self.text_features = _text_features(clip)
+        self.teacher = Teacher(initial)
+
+    def received(self, sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Condition:
+        """What the generator is told of pictures that crossed the air, of which some lost one kind of features."""
+        device, dimension, seen = sample.images.device, self.dimension, self.seen
+        nn.ModuleList([self.space, seen, self.teacher]).to(device)
+        image, text = seen(sample.images), self.text_features(_captions(sample)).to(device) * dimension**0.5
+        received = send(to_symbols(torch.cat([image, text], 1)), snr_db)
+        both = from_symbols(received.symbols, received.noise_var, seen.dimension + dimension)
+        of_image, of_text = (
+            Heard(values, noise)
+            for values, noise in zip(
+                both.values.split([seen.dimension, dimension], 1),
+                both.noise.split([seen.dimension, dimension], 1),
+                strict=True,
+            )
+        )
+        louder = _own_snr(rng.derive("text SNR"), snr_db)
+        of_text = Heard(text + (of_text.values - text) * louder.sqrt(), of_text.noise * louder)
+        lost = rng.derive("lost").uniform(1)[:, 0].to(device)
+        has_image, has_text = lost > 2 * _LOST, (lost > _LOST) & (lost < 1 - _LOST)
+        return told(seen, of_image, of_text).kept(has_image.float(), has_text.float())
+
+    def measure(self, network: Generator) -> Callable[[Sequence[Picture]], dict[str, float]]:
+        """How near to validation pictures those are that `network` draws."""
+
+        def measured(pictures: Sequence[Picture]) -> dict[str, float]:
+            images = _stacked(pictures, network)
+            nn.ModuleList([self.space, self.seen, self.teacher]).to(images.device)
+            tiny = TinyGenerator(self.space, self.seen, network)
+            image = self.seen(images)
+            found: dict[str, float] = {}
+            text = self.text_features([picture.caption or "" for picture in pictures]).to(images.device)
+            for snr_db in _SNR_DB:
+                rng = Rng([seed_for("validate", picture.name) for picture in pictures])
+                heard = (_noisy(image, snr_db, "image"), _noisy(text * self.dimension**0.5, snr_db, "text"))
+                drawn = tiny.generate(*heard, rng, 1, _STEPS)[:, 0]
+                found |= _quality(self.teacher, drawn, images, f" at {snr_db:g} dB")
+            return found
+
+        return measured
 
 
 def _text_features(clip: str) -> tuple[int, Callable[[Sequence[str]], Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,8 +43,11 @@ class Teacher(nn.Module):
 
     def verdict(self, deep: Float[Tensor, "rows 112 h w"]) -> Float[Tensor, "rows classes"]:
         """Probabilities of the 1000 classes of ImageNet, from the features at stride 16."""
-        last = self.network.bn2(self.network.conv_head(self.network.blocks[5:](deep)))
-        return self.network.forward_head(last).float().softmax(1)
+        return self.logits(self.network.blocks[5:](deep)).softmax(1)
+
+    def logits(self, last: Float[Tensor, "rows 320 h w"]) -> Float[Tensor, "rows classes"]:
+        """Of the 1000 classes of ImageNet, from the features at stride 32."""
+        return self.network.forward_head(self.network.bn2(self.network.conv_head(last))).float()
 
 
 def distance(teacher: Teacher, images: Tensor, others: Tensor, count: int = 3) -> Float[Tensor, " rows"]:
@@ -58,6 +62,11 @@ def distance(teacher: Teacher, images: Tensor, others: Tensor, count: int = 3) -
         with torch.no_grad():
             wanted = teacher.stages(others.float(), count)
         found = teacher.stages(images.float(), count)
+    return between(found, wanted)
+
+
+def between(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> Float[Tensor, " rows"]:
+    """The `distance` of pictures whose features are these."""
     distances = [
         (functional.normalize(a, dim=1) - functional.normalize(b, dim=1)).square().sum(1).mean((1, 2))
         for a, b in zip(found, wanted, strict=True)

@@ -14,15 +14,18 @@ def training(
     autoencoder: str = "none",
     features: str = "none",
     clip: str = "none",
+    candidates: int = 1,
 ) -> Task:
     """Train one of the networks.
 
     Args:
-        part: "clip"; "classifier", the judge of classes; "autoencoder", "features" or "generator".
+        part: "clip"; "classifier", the judge of classes; "autoencoder", "features" or "generator"; "drawing"
+            goes on with a generator, by what it draws.
         trained: of the clip's picture tower: "heads", "deep" or "all".
         initial: where pretrained parts start: "imagenet", or "random" for nothing.
         sentences: the clip's text teacher, "minilm" or "none".
         autoencoder, features, clip: weight files of the networks that a part builds on; "none" is random ones.
+        candidates: of each picture, in "drawing".
     """
     from semcom.systems.multimodal_generation import classifier_training, clip_training, generator_training
 
@@ -36,4 +39,6 @@ def training(
         return generator_training.featuring(autoencoder, initial)
     if part == "generator":
         return generator_training.generating(autoencoder, features, clip, initial)
-    raise UsageError(f"part must be clip, classifier, autoencoder, features or generator, not {part!r}")
+    if part == "drawing":
+        return generator_training.drawing(autoencoder, features, clip, initial, candidates)
+    raise UsageError(f"part must be clip, classifier, autoencoder, features, generator or drawing, not {part!r}")
