@@ -161,7 +161,7 @@ def test_guidance_adds_up_what_each_kind_of_features_changes(tiny, image, text):
     nothing, of_image, both = velocity(0.0, 0.0), velocity(1.0, 0.0), velocity(1.0, 1.0)
     expected = nothing + image * (of_image - nothing) + text * (both - of_image)
     guided = replace(tiny, guidance=Guidance(image, text))
-    torch.testing.assert_close(guided._velocity(told_both)(noisy, time), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(guided.velocity(told_both)(noisy, time), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_guidance_calls_the_network_no_oftener_than_it_must(tiny):
@@ -181,7 +181,12 @@ def test_guidance_calls_the_network_no_oftener_than_it_must(tiny):
 
 @pytest.mark.parametrize(
     ("part", "crop", "loss"),
-    [("autoencoder", 32, "absolute"), ("features", 128, "latent"), ("generator", 128, "velocity")],
+    [
+        ("autoencoder", 32, "absolute"),
+        ("features", 128, "latent"),
+        ("generator", 128, "velocity"),
+        ("drawing", 128, "drawn"),
+    ],
 )
 def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss):
     from semcom.systems.multimodal_generation import generator_training, training
@@ -190,6 +195,7 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
         "autoencoder": lambda: generator_training.autoencoding("random"),
         "features": lambda: generator_training.featuring("none", "random"),
         "generator": lambda: generator_training.generating("none", "none", "none", "random"),
+        "drawing": lambda: generator_training.drawing("none", "none", "none", "random", 2),
     }
     monkeypatch.setattr(training, "training", tasks[part])
     settings = Settings(
@@ -203,6 +209,29 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
         run.advance(sample)
     run.step = 0  # the same draws as at first
     assert run.advance(sample)[loss] < first
+
+
+def test_what_is_drawn_teaches_each_step_as_if_its_place_were_given(tiny):
+    from semcom.systems.multimodal_generation.generator_training import _drawn
+
+    network, condition, noise = tiny.generator, told(tiny.features, *features_of(2)), seeds(2).normal(4, 16, 16)
+    places = []
+
+    def velocity(noisy, time):
+        places.append((noisy, time))
+        return network(noisy, time, condition)
+
+    parameter = network.image[0].weight.requires_grad_(True)
+    with torch.no_grad():
+        expected = integrate(velocity, noise, 8)
+    drawn = _drawn(lambda noisy, time: network(noisy, time, condition), noise, (1, 6))
+    torch.testing.assert_close(drawn, expected, atol=1e-5, rtol=1e-5)
+    (found,) = torch.autograd.grad(drawn.square().sum(), parameter)
+    share = sum(-network(*places[step], condition) / 8 for step in (1, 6))
+    (wanted,) = torch.autograd.grad(share, parameter, grad_outputs=2 * expected)
+    parameter.requires_grad_(False)
+    assert wanted.abs().max() > 0
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ class TinyGenerator:
         noise = rng.derive("candidates").normal(candidates, self.generator.latent, side, side)
         condition = told(self.features, image, text)
         repeated = condition.each(lambda part: part.repeat_interleave(candidates, 0))
-        latents = integrate(self._velocity(repeated), noise.flatten(0, 1).to(image.values.device), steps)
+        latents = integrate(self.velocity(repeated), noise.flatten(0, 1).to(image.values.device), steps)
         pictures = self.autoencoder.decode(latents).clamp(0, 1)
         return pictures.unflatten(0, (len(rng), candidates))
 
@@ -197,7 +197,8 @@ class TinyGenerator:
         """The picture that the image features alone tell, in the mean square: no diffusion, no text."""
         return coarse(self.autoencoder, self.features, image)
 
-    def _velocity(self, condition: Condition) -> Velocity:
+    def velocity(self, condition: Condition) -> Velocity:
+        """Where latents go, by the guidance."""
         everybody = torch.ones(len(condition.image), device=condition.image.device)
         nobody = torch.zeros_like(everybody)
         image, text = self.guidance.image, self.guidance.text

@@ -20,7 +20,7 @@ from semcom.system import Sample
 from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.flow import integrate
+from semcom.systems.multimodal_generation.flow import Latents, Velocity, integrate
 from semcom.systems.multimodal_generation.generator import Condition, Generator, TinyGenerator, coarse, told
 from semcom.systems.multimodal_generation.teacher import Teacher, between, distance
 from semcom.training_task import Phase, Send, Task
@@ -29,8 +29,8 @@ _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute e
 _DEEP, _VERDICT = 0.5, 0.05  # weights of the classifier's features and verdict beside the latent's squared error
 _LOST = 0.1  # of the rows lose both conditions; as many the image's alone, and the text's alone
 _SEEN = 0.2  # weight of the teacher's distance between pictures and where a noisy latent is thought to lead
-_DRAWN_VERDICT = 0.2  # weight of the classifier's verdict beside its features when pictures are drawn to the end
-_STEPS, _MOVED = 8, 2  # steps of drawing, and those of them in which the network learns
+_DRAWN_VERDICT = 0.05  # weight of the classifier's verdict beside its features when pictures are drawn to the end
+_STEPS, _MOVED = 8, 1  # steps of drawing, and those of them in which the network learns
 _TIMES = 2  # noisy latents a picture, whose encoding they share
 _TEXT_SNR_DB = (-10.0, 20.0)
 _SNR_DB = (-5.0, 5.0, 15.0)  # where validation looks
@@ -164,7 +164,8 @@ def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet
             condition = condition.each(lambda part: part.repeat_interleave(candidates, 0))
             noise = rng.derive("noise").normal(candidates, *condition.latents.shape[1:]).flatten(0, 1)
         order = rng[:1].derive("steps").uniform(_STEPS)[0].argsort().tolist()
-        drawn = _drawn(network, condition, noise.to(sample.images.device), order[:_MOVED])
+        velocity = TinyGenerator(around.space, around.seen, network).velocity(condition)
+        drawn = _drawn(velocity, noise.to(sample.images.device), order[:_MOVED])
         pictures = around.space.decode(drawn)
         with torch.autocast(pictures.device.type, enabled=False):
             with torch.no_grad():
@@ -181,15 +182,15 @@ def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet
     return Task(network, phases, None, network.configuration, measure=around.measure(network))
 
 
-def _drawn(network: Generator, condition: Condition, noise: Tensor, moved: Sequence[int]) -> Tensor:
-    """Latents at the end of all steps; the network learns in those of the numbers `moved`."""
+def _drawn(velocity: Velocity, noise: Latents, moved: Sequence[int]) -> Latents:
+    """Latents at the end of all steps; gradients reach `velocity` in those of the numbers `moved`."""
     step = count()
 
-    def velocity(noisy: Tensor, time: Tensor) -> Tensor:
+    def followed(noisy: Latents, time: Tensor) -> Latents:
         with torch.set_grad_enabled(next(step) in moved):
-            return network(noisy.detach(), time, condition)
+            return velocity(noisy.detach(), time)
 
-    return integrate(velocity, noise, _STEPS)
+    return integrate(followed, noise, _STEPS)
 
 
 class _Around:
