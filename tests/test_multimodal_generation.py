@@ -25,6 +25,7 @@ from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator
 from semcom.systems.multimodal_generation.selection import (
     Criterion,
+    Understood,
     image_errors,
     kept,
     oracle,
@@ -60,7 +61,7 @@ def small():
         generator = Generator(latent=4, channels=2, text=8, widths=(32, 32))
     for network in (clip, features, space, generator):
         network.eval().requires_grad_(False)
-    return networks.Networks(clip, features, TinyGenerator(space, features, generator))
+    return networks.Networks(clip, features, space, TinyGenerator(space, features, generator))
 
 
 @pytest.fixture(scope="module")
@@ -309,13 +310,13 @@ def test_a_random_choice_is_the_receivers_own(small, photos):
 
 def test_the_choice_becomes_the_noiseless_one(small):
     """Of eight candidates around the truth, chosen by features that come in with ever less noise."""
-    reals = small.features.dimension
+    features, reals = small.features, small.features.dimension
     truth = unit(300, reals)
     candidates = truth[:, None] + 0.5 * Rng([seed_for("around", row) for row in range(300)]).normal(8, reals)
     noise = Rng([seed_for("noise", row) for row in range(300)]).normal(reals)
 
     def of_image(found, heard):
-        return image_errors(small.features.unit_reading(Heard.exact(found)), small.features.unit_reading(heard))
+        return image_errors(*(Understood.of_features(features, one) for one in (Heard.exact(found), heard)))
 
     @torch.no_grad()
     def chosen(error, variance):
@@ -329,6 +330,20 @@ def test_the_choice_becomes_the_noiseless_one(small):
         assert right[-1] > 0.98  # some candidates are as good as equal
 
 
+def test_errors_of_image_features_add_readings_and_latents(small, photos):
+    features, space = small.features, small.autoencoder
+    with torch.no_grad():
+        heard = Heard(unit(1, features.dimension), torch.full((1, features.dimension), 0.1))
+        seen = Understood.of_pictures(features, space, photos[:3])
+        read = features.read(Heard.exact(features(photos[:3])))
+        cosine = torch.nn.functional.cosine_similarity(read, features.read(heard), dim=1).mean((1, 2))
+        squares = torch.nn.functional.mse_loss(
+            space.encode(photos[:3]), features.estimate(heard).expand(3, -1, -1, -1), reduction="none"
+        )
+        found = image_errors(seen, Understood.of_features(features, heard))
+    torch.testing.assert_close(found, 1 - cosine + 0.4 * squares.flatten(1).mean(1))
+
+
 def test_lost_features_have_no_say(small):
     found, lost = unit(5, 16), Heard.nothing(1, 16)
     assert text_errors(found, lost).tolist() == [1] * 5
@@ -337,8 +352,9 @@ def test_lost_features_have_no_say(small):
     assert int(text_errors(found, half).argmin()) == 2
     features = small.features
     with torch.no_grad():
-        seen = features.unit_reading(Heard.exact(unit(5, features.dimension)))
-        assert image_errors(seen, features.unit_reading(Heard.nothing(1, features.dimension))).tolist() == [1] * 5
+        seen = Understood.of_features(features, Heard.exact(unit(5, features.dimension)))
+        told = Understood.of_features(features, Heard.nothing(1, features.dimension))
+        assert image_errors(seen, told).tolist() == [1] * 5
 
 
 def test_each_weight_asks_its_own_network(small, photos):
@@ -346,7 +362,8 @@ def test_each_weight_asks_its_own_network(small, photos):
     image, text = (reselected(reception, Criterion(weight, 0.1, 0.1)) for weight in (1.0, 0.0))
     torch.testing.assert_close(image.scores, 10 * reception.image_errors)
     torch.testing.assert_close(text.scores, 10 * reception.text_errors)
-    assert image.chosen.tolist() == [0, 1]  # what was sent is among the candidates
+    assert image.chosen.tolist() == reception.image_errors.argmin(1).tolist()
+    assert text.chosen.tolist() == reception.text_errors.argmin(1).tolist()
 
 
 @pytest.mark.parametrize(
@@ -371,20 +388,21 @@ def test_pictures_of_other_sizes_come_back_in_theirs(small, photos):
 # --- baselines, presets and wrong inputs -----------------------------------------------------------------------------
 
 
-def test_retrieval_finds_the_picture_that_was_sent(small, photos, tmp_path, monkeypatch):
+def test_retrieval_finds_the_picture_that_was_sent(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path))
+    *eyes, _ = networks.seeing("tiny", "", "", "")
     for _ in range(2):  # computed, then read
-        known = retrieval.gallery("photos", small.clip, small.features, "none", Criterion(1.0), 3)
-        delivery = deliver(around(small, known, Criterion(1.0)), photos[1:3], snr_db=20.0)
+        known = retrieval.gallery("photos", *eyes, "none", Criterion(1.0), 3)
+        delivery = deliver(around(networks.Networks(*eyes, known), None, Criterion(1.0)), photos[1:3], snr_db=20.0)
         torch.testing.assert_close(delivery.reception.images, photos[1:3])
         assert not delivery.reception.chosen.any()  # the nearest comes first
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
     with pytest.raises(UsageError, match="fewer than 9 candidates"):
-        deliver(around(small, known, candidates=9), photos[:1])
+        deliver(around(networks.Networks(*eyes, known), None, candidates=9), photos[:1])
     with pytest.raises(UsageError, match="no image source 'nowhere'"):
-        retrieval.gallery("photos + nowhere:train", small.clip, small.features, "none", Criterion())
+        retrieval.gallery("photos + nowhere:train", *eyes, "none", Criterion())
     with pytest.raises(UsageError, match="gallery_count cannot be 99"):
-        retrieval.gallery("photos", small.clip, small.features, "none", Criterion(), 99)
+        retrieval.gallery("photos", *eyes, "none", Criterion(), 99)
 
 
 def test_a_replaced_picture_is_seen_anew(small, tmp_path, monkeypatch):
@@ -393,8 +411,8 @@ def test_a_replaced_picture_is_seen_anew(small, tmp_path, monkeypatch):
 
     def features_of(colour):
         Image.new("RGB", (128, 128), colour).save(tmp_path / "known" / "one.png")
-        known = retrieval.gallery(f"folder:{tmp_path / 'known'}", small.clip, small.features, "none", Criterion())
-        return known.image
+        folder, eyes = f"folder:{tmp_path / 'known'}", (small.clip, small.features, small.autoencoder)
+        return retrieval.gallery(folder, *eyes, "none", Criterion()).reading
 
     red, blue = features_of("red"), features_of("blue")
     assert (red - blue).abs().max() > 0.1
@@ -412,15 +430,19 @@ def test_pictures_without_files_are_told_apart_by_what_they_show():
 def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
     from semcom.systems.multimodal_generation import pretrained
 
-    space = small.draws.autoencoder
-    monkeypatch.setattr("semcom.weights.rebuild", lambda name, system, make: (space, name))
     monkeypatch.setattr(pretrained, "load_stable_diffusion", pretrained.StableDiffusion)
-    made, ids = networks.drawing("base", small.clip, small.features, "space", "")
-    assert (made.pipeline, ids) == (pretrained.TURBO, ["space", pretrained.TURBO])
+    made, identity = networks.drawing("base", small.clip, small.features, small.autoencoder, "")
+    assert made.pipeline == identity == pretrained.TURBO
     assert made.directions.shape == (len(made.words), 8)
     assert made.coarse(Heard.nothing(1, 128)).shape == (1, 3, 128, 128)
-    with pytest.raises(UsageError, match="8 channels of a latent"):
-        networks.drawing("base", small.clip, ImageFeatures(2, 8, 8), "space", "")
+
+
+def test_features_and_latents_belong_together(small, monkeypatch):
+    found = {"multimodal_features": ImageFeatures(2, 8, 8), "multimodal_autoencoder": small.autoencoder}
+    monkeypatch.setattr("semcom.weights.rebuild", lambda name, system, make: (found[name], name))
+    monkeypatch.setattr(networks.clips, "load", lambda preset, name: small.clip)
+    with pytest.raises(UsageError, match="8 channels of a latent, autoencoder_weights have 4"):
+        networks.seeing("tiny", "", "", "")
 
 
 def test_scales_are_spreads_over_the_candidates(small, photos):
@@ -509,9 +531,9 @@ def test_a_gallery_of_fewer_pictures_than_candidates_is_refused_before_it_is_see
 
 def test_bundled_files_of_other_parts_are_recognised(small):
     with pytest.raises(UsageError, match=r"clip_weights: multimodal_generator .*: take multimodal_clip"):
-        networks.seeing("tiny", "multimodal_generator", "")
+        networks.seeing("tiny", "multimodal_generator", "", "")
     with pytest.raises(UsageError, match=r"autoencoder_weights: multimodal_features .*: take multimodal_autoencoder"):
-        networks.drawing("tiny", small.clip, small.features, "multimodal_features", "")
+        networks.seeing("tiny", "none", "none", "multimodal_features")
 
 
 def test_build_refuses_before_it_loads_networks(unchecked):

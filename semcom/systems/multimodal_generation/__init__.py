@@ -95,14 +95,14 @@ def build(
         TEXT_SCALE if text_scale is None else text_scale,
     )
     draws: Draws
-    clip, features, ids = networks.seeing(preset, clip_weights, features_weights)
+    clip, features, space, ids = networks.seeing(preset, clip_weights, features_weights, autoencoder_weights)
     if generator == "retrieval":
         known = networks.named(ids)
-        draws = retrieval.gallery(gallery, clip, features, known, criterion, gallery_count, candidates)
+        draws = retrieval.gallery(gallery, clip, features, space, known, criterion, gallery_count, candidates)
     else:
-        draws, others = networks.drawing(preset, clip, features, autoencoder_weights, generator_weights, guidance)
-        ids = [*ids, *others]
-    around = networks.Networks(clip, features, draws, networks.named(ids))
+        draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance)
+        ids = [*ids, identity]
+    around = networks.Networks(clip, features, space, draws, networks.named(ids))
     return system_around(around, criterion, cbr, candidates, keep, image_stream, text_stream, description, steps)
 
 
@@ -128,13 +128,13 @@ def system_around(
     positive("cbr", cbr)
     if not (1 <= candidates <= 256 and 1 <= steps <= 500):  # base may count twice the steps, and has 1000 noise levels
         raise UsageError(f"candidates must be 1 to 256 and steps 1 to 500, not {candidates} and {steps}")
-    clip, features = networks.clip, networks.features
+    clip, features, space, draws = networks.clip, networks.features, networks.autoencoder, networks.draws
     agreement = Wire(cbr, image_stream, text_stream, features.dimension, clip.dimension, token_bits(clip))
     return System(
         name="multimodal_generation",
         paper=PAPER,
         transmitter=GenerationTransmitter(clip, features, agreement, description),
-        receiver=GenerationReceiver(clip, features, networks.draws, agreement, criterion, keep, candidates, steps),
+        receiver=GenerationReceiver(clip, features, space, draws, agreement, criterion, keep, candidates, steps),
         agreement="networks, cbr, size, how each stream travels, the schemes, how candidates are scored",
         weights=networks.weights,
     )

@@ -132,7 +132,8 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
             s = time[:, None, None, None]
             noisy = (1 - s) * latents + s * noise
         velocity = network(noisy, time, condition)
-        aims = around.space.decode((noisy - s * velocity)[:: 2 * _TIMES])  # of every other picture, its first path's end
+        ends = (noisy - s * velocity)[:: 2 * _TIMES]  # of every other picture, where its first path leads
+        aims = around.space.decode(ends)
         return {
             "velocity": (velocity - (noise - latents)).square().mean(),
             "seen": _SEEN * distance(around.teacher, aims, sample.images[::2], 5).mean(),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from channels._errors import UsageError
 from semcom.systems.multimodal_generation import clip as clips
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.clip import SYSTEM, Clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.generator import Draws, Guidance
@@ -29,76 +30,79 @@ class Networks:
 
     Args:
         clip, features: of both ends.
+        autoencoder: whose latents the image features tell.
         draws: of the receiver.
         weights: ids of all of them.
     """
 
     clip: Clip
     features: ImageFeatures
+    autoencoder: Autoencoder
     draws: Draws
     weights: str = ""
 
 
-def seeing(preset: Preset, clip: str, features: str) -> tuple[Clip, ImageFeatures, list[str]]:
-    """CLIP of a preset, the image features, which are this project's in both, and the ids of their weights.
+def seeing(
+    preset: Preset, clip: str, features: str, autoencoder: str
+) -> tuple[Clip, ImageFeatures, Autoencoder, list[str]]:
+    """CLIP of a preset, image features and autoencoder, which are this project's in both, and the ids of their weights.
 
     Args:
         preset: "tiny", or "base" with CLIP ViT-B/32.
-        clip, features: names of weights as in `build`; empty is the preset's.
+        clip, features, autoencoder: names of weights as in `build`; empty is the preset's.
 
     Raises:
-        UsageError: no such weights.
+        UsageError: no such weights, or weights that do not belong together.
     """
     from semcom.weights import rebuild
 
     sees = clips.load(preset, clip or "none" if preset == "base" else _file("clip", clip))
     image, identity = rebuild(_file("features", features), SYSTEM, ImageFeatures)
-    return sees, image.requires_grad_(False), [sees.name, identity]
+    space, space_id = rebuild(_file("autoencoder", autoencoder), SYSTEM, Autoencoder)
+    latent = image.configuration["latent"]
+    if space.latent != latent:
+        raise UsageError(
+            f"features_weights tell {latent} channels of a latent, autoencoder_weights have {space.latent}: take files "
+            "that were trained together"
+        )
+    return sees, image.requires_grad_(False), space.requires_grad_(False), [sees.name, identity, space_id]
 
 
 def drawing(
     preset: Preset,
     clip: Clip,
     features: ImageFeatures,
-    autoencoder: str,
+    autoencoder: Autoencoder,
     generator: str,
     guidance: Guidance | None = None,
-) -> tuple[Draws, list[str]]:
-    """The generator of a preset and the ids of its weights.
+) -> tuple[Draws, str]:
+    """The generator of a preset and the id of its weights.
 
     Args:
         preset: "tiny", or "base" with a Stable Diffusion pipeline.
         clip, features: what it is told by.
-        autoencoder, generator: names of weights as in `build`; empty is the preset's.
+        autoencoder: whose latents it draws.
+        generator: name of weights as in `build`; empty is the preset's.
         guidance: of the tiny generator; None is what suits the bundled one.
 
     Raises:
         UsageError: no such weights, or weights that do not belong together.
     """
-    from semcom.systems.multimodal_generation.autoencoder import Autoencoder
     from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
     from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
     from semcom.weights import rebuild
 
-    space, space_id = rebuild(_file("autoencoder", autoencoder), SYSTEM, Autoencoder)
-    space.requires_grad_(False)
-    latent = features.configuration["latent"]
-    if space.latent != latent:
-        raise UsageError(
-            f"features_weights tell {latent} channels of a latent, autoencoder_weights have {space.latent}: take files "
-            "that were trained together"
-        )
     if preset == "base":
         name = generator or TURBO
         directions = clip.text_features([TEMPLATES[0].format(word) for word in clip.words])
-        made = load_stable_diffusion(name, lambda image: coarse(space, features, image), clip.words, directions)
-        return made, [space_id, name]
+        made = load_stable_diffusion(name, lambda image: coarse(autoencoder, features, image), clip.words, directions)
+        return made, name
     network, network_id = rebuild(_file("generator", generator), SYSTEM, Generator)
-    wanted = {"latent": latent, "channels": features.channels, "text": clip.dimension}
+    wanted = {"latent": autoencoder.latent, "channels": features.channels, "text": clip.dimension}
     found = {name: network.configuration[name] for name in wanted}
     if wanted != found:
         raise UsageError(f"generator_weights are for {found}, the other weights for {wanted}: take files that agree")
-    return TinyGenerator(space, features, network.requires_grad_(False), guidance or Guidance()), [space_id, network_id]
+    return TinyGenerator(autoencoder, features, network.requires_grad_(False), guidance or Guidance()), network_id
 
 
 def _file(part: str, name: str) -> str:

@@ -18,6 +18,7 @@ from semcom.systems._interleaver import interleaver
 from semcom.systems.digital import header, schemes
 from semcom.systems.multimodal_generation import captions, quantiser, wire
 from semcom.systems.multimodal_generation.air import Heard
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.choices import one_of
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
@@ -26,6 +27,7 @@ from semcom.systems.multimodal_generation.selection import (
     Criterion,
     Generated,
     Keep,
+    Understood,
     image_errors,
     kept,
     text_errors,
@@ -56,7 +58,7 @@ class GenerationReceiver(Receiver):
     """Draws candidates from what came in and keeps the one that, seen by the same networks, tells the same.
 
     Args:
-        clip, features: see what a candidate tells.
+        clip, features, autoencoder: see what a candidate tells.
         draws: makes candidates.
         agreement: what both ends know.
         criterion: scores candidates.
@@ -69,6 +71,7 @@ class GenerationReceiver(Receiver):
         self,
         clip: Clip,
         features: ImageFeatures,
+        autoencoder: Autoencoder,
         draws: Draws,
         agreement: Wire,
         criterion: Criterion,
@@ -77,7 +80,8 @@ class GenerationReceiver(Receiver):
         steps: int,
     ) -> None:
         one_of("keep", keep, get_args(Keep))
-        self.clip, self.features, self.draws, self.agreement = clip, features, draws, agreement
+        self.clip, self.features, self.autoencoder = clip, features, autoencoder
+        self.draws, self.agreement = draws, agreement
         self.criterion, self.keep, self.candidates, self.steps = criterion, keep, candidates, steps
 
     @torch.no_grad()
@@ -116,8 +120,8 @@ class GenerationReceiver(Receiver):
         of_image, of_text = [], []
         for row, pictures in enumerate(drawn):
             seen = fitted(pictures)
-            told = self.features.unit_reading(image[row : row + 1])
-            of_image.append(image_errors(self.features.unit_reading(Heard.exact(self.features(seen))), told))
+            told = Understood.of_features(self.features, image[row : row + 1])
+            of_image.append(image_errors(Understood.of_pictures(self.features, self.autoencoder, seen), told))
             of_text.append(text_errors(self.clip.image_features(seen), text[row : row + 1]))
         shown = drawn
         if drawn.shape[-2:] != size:

@@ -14,13 +14,16 @@ from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.system import Reception
 from semcom.systems.multimodal_generation.air import Heard
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.choices import one_of
+from semcom.systems.multimodal_generation.features import ImageFeatures
 
 Keep = Literal["best", "first", "random"]
 
 IMAGE_SCALE, TEXT_SCALE = 0.01633, 0.05419
 """How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
 weights (`python -m semcom.systems.multimodal_generation scales`): the units in which both errors are added."""
+_LATENTS = 0.4  # weight of the latents beside the readings
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,45 @@ class Generated(Reception):
     text_errors: Float[Tensor, "rows candidates"] | None = None
 
 
-def image_errors(
-    found: Float[Tensor, "candidates hidden h w"], told: Float[Tensor, "1 hidden h w"]
-) -> Float[Tensor, " candidates"]:
-    """1 - cosine between readings, mean over positions: of candidates and of one row that came in; 1 without any.
+@dataclass(frozen=True)
+class Understood:
+    """What the receiver's networks understand of image features that came in, or see in pictures.
+
+    Args:
+        reading: of the features, a unit vector at each position; zeros where nothing came in.
+        latents: the autoencoder's, estimated from features that came in, or of the pictures.
+    """
+
+    reading: Float[Tensor, "rows hidden h w"]
+    latents: Float[Tensor, "rows latent latent_h latent_w"]
+
+    @classmethod
+    def of_features(cls, features: ImageFeatures, heard: Heard) -> Understood:
+        """Of features that came in."""
+        return cls(features.unit_reading(heard), features.estimate(heard))
+
+    @classmethod
+    def of_pictures(
+        cls, features: ImageFeatures, autoencoder: Autoencoder, pictures: Float[Tensor, "rows 3 side side"]
+    ) -> Understood:
+        """Of pictures in [0, 1], of the size that has features."""
+        return cls(features.unit_reading(Heard.exact(features(pictures))), autoencoder.encode(pictures))
+
+
+def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candidates"]:
+    """1 - cosine between readings, mean over positions, + 0.4 times the mean square between latents; 1 if none came in.
 
     Noise moves the numbers themselves further than candidates differ, so what is compared is what the receiver's
-    network reads from them (`ImageFeatures.unit_reading`).
+    network reads from them. Readings tell what is there, latents where: with the factor both spread alike over the
+    candidates for a training picture.
+
+    Args:
+        found: of candidates.
+        told: of the one row that came in.
     """
-    return 1 - (found * told).sum(1).mean((1, 2))
+    squares = (found.latents - told.latents).square().mean((1, 2, 3))
+    came = told.reading.square().sum((1, 2, 3)) > 0
+    return 1 - (found.reading * told.reading).sum(1).mean((1, 2)) + _LATENTS * squares * came
 
 
 def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
