@@ -330,7 +330,7 @@ def main():
             command.add_argument("--out", type=Path, default=Path("runs/figures/multimodal_strip.png"))
     options = parser.parse_args()
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             options.measure(options)
     except UsageError as error:
         parser.error(str(error))

@@ -36,6 +36,7 @@ def build(
     steps: int = 8,
     image_guidance: float = 2.0,
     text_guidance: float = 6.0,
+    steering: float = 0.0,
     image_scale: float | None = None,
     text_scale: float | None = None,
     preset: Literal["tiny", "base"] = "tiny",
@@ -66,6 +67,7 @@ def build(
         steps: of the diffusion model, 1 to 500.
         image_guidance: how far tiny's diffusion model goes where the image features point, 0 to 20.
         text_guidance: how far it goes from there where the text features point; above 1 exaggerates.
+        steering: how far each step of tiny's diffusion model gives way to what CLIP sees where it leads, 0 to 1.
         image_scale: error of the image features that counts as one; by default the bundled weights'.
         text_scale: error of the text features that counts as one; by default the bundled weights'.
         preset: networks; "tiny" are this project's, "base" CLIP ViT-B/32 and a Stable Diffusion pipeline.
@@ -100,7 +102,7 @@ def build(
         known = networks.named(ids)
         draws = retrieval.gallery(gallery, clip, features, space, known, criterion, gallery_count, candidates)
     else:
-        draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance)
+        draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance, steering)
         ids = [*ids, identity]
     around = networks.Networks(clip, features, space, draws, networks.named(ids))
     return system_around(around, criterion, cbr, candidates, keep, image_stream, text_stream, description, steps)

@@ -16,6 +16,7 @@ from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
+from semcom.systems.multimodal_generation.steering import Steering
 
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
 _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
@@ -173,12 +174,14 @@ class TinyGenerator:
         features: whose estimate is part of the condition.
         generator: predicts velocities.
         guidance: how far to go.
+        steering: what gives way to CLIP; None is nothing.
     """
 
     autoencoder: Autoencoder
     features: ImageFeatures
     generator: Generator
     guidance: Guidance = Guidance()
+    steering: Steering | None = None
 
     @torch.no_grad()
     def generate(
@@ -189,7 +192,11 @@ class TinyGenerator:
         noise = rng.derive("candidates").normal(candidates, self.generator.latent, side, side)
         condition = told(self.features, image, text)
         repeated = condition.each(lambda part: part.repeat_interleave(candidates, 0))
-        latents = integrate(self.velocity(repeated), noise.flatten(0, 1).to(image.values.device), steps)
+        velocity = self.velocity(repeated)
+        if self.steering is not None:
+            of_each = (part.repeat_interleave(candidates, 0) for part in (text.values, text.noise))
+            velocity = self.steering.steered(velocity, Heard(*of_each))
+        latents = integrate(velocity, noise.flatten(0, 1).to(image.values.device), steps)
         pictures = self.autoencoder.decode(latents).clamp(0, 1)
         return pictures.unflatten(0, (len(rng), candidates))
 

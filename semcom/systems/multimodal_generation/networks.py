@@ -75,6 +75,7 @@ def drawing(
     autoencoder: Autoencoder,
     generator: str,
     guidance: Guidance | None = None,
+    steering: float = 0.0,
 ) -> tuple[Draws, str]:
     """The generator of a preset and the id of its weights.
 
@@ -84,12 +85,14 @@ def drawing(
         autoencoder: whose latents it draws.
         generator: name of weights as in `build`; empty is the preset's.
         guidance: of the tiny generator; None is what suits the bundled one.
+        steering: of the tiny generator, its strength.
 
     Raises:
         UsageError: no such weights, or weights that do not belong together.
     """
     from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
     from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
+    from semcom.systems.multimodal_generation.steering import Steering
     from semcom.weights import rebuild
 
     if preset == "base":
@@ -102,7 +105,10 @@ def drawing(
     found = {name: network.configuration[name] for name in wanted}
     if wanted != found:
         raise UsageError(f"generator_weights are for {found}, the other weights for {wanted}: take files that agree")
-    return TinyGenerator(autoencoder, features, network.requires_grad_(False), guidance or Guidance()), network_id
+    steers = Steering(clip, autoencoder, steering)
+    return TinyGenerator(
+        autoencoder, features, network.requires_grad_(False), guidance or Guidance(), steers
+    ), network_id
 
 
 def _file(part: str, name: str) -> str:

@@ -109,7 +109,7 @@ def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candida
 
 
 def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
-    """1 - cosine with one row of what came in, each number weighted by its reliability; 1 without any."""
+    """1 - cosine with what came in, one row or one each, numbers weighted by their reliability; 1 without any."""
     return 1 - torch.nn.functional.cosine_similarity(found, heard.values * heard.reliability)
 
 
