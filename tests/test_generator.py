@@ -218,7 +218,7 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
 def steers(tiny):
     with seeded(6):
         clip = clips.tiny(words=["dog"], dimension=TEXT, width=16, trunk="test_efficientnet")
-    return Steering(clip, tiny.autoencoder, 0.05)
+    return Steering(clip.eval().requires_grad_(False), tiny.autoencoder, 0.05)
 
 
 def test_steering_goes_where_the_text_error_falls_fastest(tiny, steers):
