@@ -185,7 +185,7 @@ def both(delivery):
 def low_snr(options):
     pictures = load(options.images, options.count, 128)
     ours = f"best of {options.candidates}, text: {options.text}"
-    baselines = {
+    every = {
         "no selection": lambda: system(options, candidates=1, text_stream=options.text),
         "all features analogue": lambda: system(options, candidates=options.candidates, text_stream="analogue"),
         "caption as bits": lambda: system(options, image_stream="none", text_stream="caption"),
@@ -197,6 +197,9 @@ def low_snr(options):
         "WebP": lambda: system(options, "digital", codec="webp"),
         "DeepJSCC": lambda: system(options, "deepjscc"),
     }
+    if strange := set(options.against or every) - every.keys():
+        raise UsageError(f"--against takes {', '.join(every)}, not {', '.join(sorted(strange))}")
+    baselines = {name: every[name] for name in options.against or every}
     found = {}
     systems = {ours: lambda: system(options, candidates=options.candidates, text_stream=options.text)} | baselines
     for name, make in systems.items():
@@ -224,7 +227,7 @@ def low_snr(options):
             for name in baselines
         ]
         table(heads, rows)
-        for name in ("AVIF", "WebP"):
+        for name in [file for file in ("AVIF", "WebP") if file in baselines]:
             gaps = [(snr_db, means[ours, snr_db].mean - means[name, snr_db].mean) for snr_db in sorted(options.snr)]
             print(f"{name} passes ours at {crossing(gaps)}")
 
@@ -325,6 +328,7 @@ def main():
         if measured is low_snr:
             command.add_argument("--metrics", nargs="+", default=LOW_SNR_METRICS, help="default %(default)s")
             command.add_argument("--text", default="class", help="how ours sends the text; default %(default)s")
+            command.add_argument("--against", nargs="+", metavar="BASELINE", help="these baselines alone; default all")
             command.add_argument("--gallery", default="natural:train + imagenette:train", help="default %(default)s")
         if measured is strip:
             command.add_argument("--out", type=Path, default=Path("runs/figures/multimodal_strip.png"))

@@ -240,7 +240,7 @@ def test_steering_goes_where_the_text_error_falls_fastest(tiny, steers):
 
 
 def test_steering_moves_the_end_of_a_step_and_only_where_text_came_in(tiny, steers):
-    noisy, time = seeds(2).normal(4, 16, 16), torch.tensor([0.25, 1.0])
+    noisy, time = seeds(2).normal(4, 16, 16), torch.tensor([0.25, 0.5])
     of_text = features_of(2)[1]
     text = Heard(of_text.values, torch.stack([of_text.noise[0], torch.full((TEXT,), torch.inf)]))
     velocity = tiny.velocity(told(tiny.features, features_of(2)[0], text))
@@ -251,6 +251,7 @@ def test_steering_moves_the_end_of_a_step_and_only_where_text_came_in(tiny, stee
     torch.testing.assert_close(moved, -0.05 * gradient, atol=1e-5, rtol=1e-4)
     assert moved[0].abs().max() > 0.05
     assert not moved[1].any()
+    assert torch.equal(steers.steered(velocity, text)(noisy, time + 0.3), velocity(noisy, time + 0.3))
 
 
 def test_steered_candidates_are_nested_and_need_no_gradients_around(tiny, steers):

@@ -36,7 +36,7 @@ def build(
     steps: int = 8,
     image_guidance: float = 2.0,
     text_guidance: float = 6.0,
-    steering: float = 0.0,
+    steering: float = 0.1,
     image_scale: float | None = None,
     text_scale: float | None = None,
     preset: Literal["tiny", "base"] = "tiny",

@@ -15,6 +15,7 @@ from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.flow import Latents, Velocity
 from semcom.systems.multimodal_generation.selection import text_errors
 
+_FROM = 0.5  # time of the flow, which goes from 1 to 0
 _AT_ONCE = 16  # pictures whose gradient is found together: their activations take memory
 
 
@@ -24,7 +25,8 @@ class Steering:
 
     e = x_s - s v is the latent where velocity v leads from x_s; g = de_T(D(e)) / de with D the decoder and e_T the mean
     error of the picture and of its mirror image, which is shown the same; e' = e - strength g / rms(g), so
-    v' = v + strength g / (s rms(g)). Nothing moves where no text came in.
+    v' = v + strength g / (s rms(g)). Nothing moves where no text came in, nor in the first half of the way, s > 1/2: it
+    costs as much and changes no more.
 
     Args:
         clip: of the receiver.
@@ -54,6 +56,8 @@ class Steering:
 
         def moved(noisy: Latents, time: Float[Tensor, " rows"]) -> Latents:
             followed, s = velocity(noisy, time), time[:, None, None, None]
+            if time.max() > _FROM:
+                return followed
             ends = noisy - s * followed
             rows = range(0, len(ends), _AT_ONCE)
             parts = [self.gradient(ends[row : row + _AT_ONCE], text[row : row + _AT_ONCE]) for row in rows]
