@@ -388,17 +388,17 @@ def test_pictures_of_other_sizes_come_back_in_theirs(small, photos):
 # --- baselines, presets and wrong inputs -----------------------------------------------------------------------------
 
 
-def test_retrieval_finds_the_picture_that_was_sent(photos, tmp_path, monkeypatch):
+def test_retrieval_finds_the_picture_that_was_sent(small, photos, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path))
-    *eyes, _ = networks.seeing("tiny", "", "", "")
+    eyes = small.clip, small.features
     for _ in range(2):  # computed, then read
         known = retrieval.gallery("photos", *eyes, "none", Criterion(1.0), 3)
-        delivery = deliver(around(networks.Networks(*eyes, known), None, Criterion(1.0)), photos[1:3], snr_db=20.0)
+        delivery = deliver(around(small, known, Criterion(1.0)), photos[1:3], snr_db=20.0)
         torch.testing.assert_close(delivery.reception.images, photos[1:3])
         assert not delivery.reception.chosen.any()  # the nearest comes first
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
     with pytest.raises(UsageError, match="fewer than 9 candidates"):
-        deliver(around(networks.Networks(*eyes, known), None, candidates=9), photos[:1])
+        deliver(around(small, known, candidates=9), photos[:1])
     with pytest.raises(UsageError, match="no image source 'nowhere'"):
         retrieval.gallery("photos + nowhere:train", *eyes, "none", Criterion())
     with pytest.raises(UsageError, match="gallery_count cannot be 99"):
@@ -411,8 +411,8 @@ def test_a_replaced_picture_is_seen_anew(small, tmp_path, monkeypatch):
 
     def features_of(colour):
         Image.new("RGB", (128, 128), colour).save(tmp_path / "known" / "one.png")
-        folder, eyes = f"folder:{tmp_path / 'known'}", (small.clip, small.features, small.autoencoder)
-        return retrieval.gallery(folder, *eyes, "none", Criterion()).reading
+        folder, eyes = f"folder:{tmp_path / 'known'}", (small.clip, small.features)
+        return retrieval.gallery(folder, *eyes, "none", Criterion()).image
 
     red, blue = features_of("red"), features_of("blue")
     assert (red - blue).abs().max() > 0.1

@@ -99,8 +99,8 @@ def build(
     draws: Draws
     clip, features, space, ids = networks.seeing(preset, clip_weights, features_weights, autoencoder_weights)
     if generator == "retrieval":
-        known = networks.named(ids)
-        draws = retrieval.gallery(gallery, clip, features, space, known, criterion, gallery_count, candidates)
+        known = networks.named(ids[:2])  # of CLIP and features, which see its pictures
+        draws = retrieval.gallery(gallery, clip, features, known, criterion, gallery_count, candidates)
     else:
         draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance, steering)
         ids = [*ids, identity]

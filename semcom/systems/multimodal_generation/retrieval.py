@@ -1,4 +1,8 @@
-"""The baseline without a generator: of known pictures those whose features come nearest to what came in."""
+"""The baseline without a generator: of known pictures those whose features come nearest to what came in.
+
+Of the image features their readings alone are compared: another picture of the same kind has things elsewhere, and with
+latents in the score the nearest one is less often of the same class.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +24,11 @@ from channels._rng import Rng
 from semcom import cache, images
 from semcom.images import SOURCES, Entry, to_tensor
 from semcom.systems.multimodal_generation.air import Heard
-from semcom.systems.multimodal_generation.autoencoder import STRIDE, Autoencoder
 from semcom.systems.multimodal_generation.clip import Clip
 from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
-from semcom.systems.multimodal_generation.selection import Criterion, Understood, image_errors, text_errors
+from semcom.systems.multimodal_generation.selection import Criterion, reading_errors, text_errors
 
-_VERSION = "4"  # of the features in the cache
+_VERSION = "3"  # of the features in the cache
 _BATCH = 64
 
 
@@ -35,14 +38,13 @@ class Gallery:
 
     Args:
         entries: the pictures, read when they are shown.
-        reading, latents, text: what the receiver understands of each as a candidate, and CLIP's features; float16.
+        image, text: readings and CLIP's features of each, as the receiver sees them in candidates; float16.
         features: of the receiver.
         criterion: which are near.
     """
 
     entries: Sequence[Entry]
-    reading: Shaped[Tensor, "pictures hidden h w"]
-    latents: Shaped[Tensor, "pictures latent latent_h latent_w"]
+    image: Shaped[Tensor, "pictures hidden h w"]
     text: Shaped[Tensor, "pictures dimension"]
     features: ImageFeatures
     criterion: Criterion
@@ -58,9 +60,8 @@ class Gallery:
         _enough(self.entries, candidates)
         found = []
         for row in range(len(rng)):
-            told = Understood.of_features(self.features, image[row : row + 1])
-            parts = zip(self.reading.split(_BATCH), self.latents.split(_BATCH), strict=True)
-            of_image = torch.cat([image_errors(Understood(a.float(), b.float()), told) for a, b in parts])
+            told = self.features.unit_reading(image[row : row + 1])
+            of_image = torch.cat([reading_errors(some.float(), told) for some in self.image.split(_BATCH)])
             of_text = text_errors(self.text.float(), text[row : row + 1])
             order = self.criterion.scores(of_image[None], of_text[None])[0].argsort(stable=True)
             found.append(torch.stack([_pixels(self.entries[place]) for place in order[:candidates].tolist()]))
@@ -71,17 +72,16 @@ def gallery(
     sources: str,
     clip: Clip,
     features: ImageFeatures,
-    autoencoder: Autoencoder,
     weights: str,
     criterion: Criterion,
     count: int | None = None,
     candidates: int = 1,
 ) -> Gallery:
-    """The gallery of some sources; features are computed once and kept in `semcom.cache`, 21 kB a picture.
+    """The gallery of some sources; features are computed once and kept in `semcom.cache`, 17 kB a picture.
 
     Args:
         sources: as `semcom.images.load` knows them, with + between them.
-        clip, features, autoencoder: of the receiver.
+        clip, features: of the receiver.
         weights: ids of these, by which features in the cache are known.
         criterion: as in `Gallery`.
         count: the first so many pictures of each source; None is all.
@@ -101,14 +101,9 @@ def gallery(
         entries += there[:count]
     _enough(entries, candidates)
     arguments = [weights.encode(), *map(_content, entries)]
-    kept = cache.remember("gallery", _VERSION, arguments, lambda: _features(entries, clip, features, autoencoder))
-    side = SIDE // STRIDE
-    text, reading, latents = torch.from_numpy(np.load(io.BytesIO(kept))).split(
-        [clip.dimension, features.hidden * GRID**2, autoencoder.latent * side**2], 1
-    )
-    reading = reading.unflatten(1, (features.hidden, GRID, GRID))
-    latents = latents.unflatten(1, (autoencoder.latent, side, side))
-    return Gallery(entries, reading, latents, text, features, criterion)
+    kept = cache.remember("gallery", _VERSION, arguments, lambda: _features(entries, clip, features))
+    text, image = torch.from_numpy(np.load(io.BytesIO(kept))).split([clip.dimension, features.hidden * GRID**2], 1)
+    return Gallery(entries, image.unflatten(1, (features.hidden, GRID, GRID)), text, features, criterion)
 
 
 def _enough(entries: Sequence[Entry], candidates: int) -> None:
@@ -127,13 +122,12 @@ def _content(entry: Entry) -> bytes:
 
 
 @torch.no_grad()
-def _features(entries: Sequence[Entry], clip: Clip, features: ImageFeatures, autoencoder: Autoencoder) -> bytes:
+def _features(entries: Sequence[Entry], clip: Clip, features: ImageFeatures) -> bytes:
     found = []
     for first in range(0, len(entries), _BATCH):
         pictures = torch.stack([_pixels(entry) for entry in entries[first : first + _BATCH]])
-        seen = Understood.of_pictures(features, autoencoder, pictures)
-        parts = (clip.image_features(pictures), seen.reading.flatten(1), seen.latents.flatten(1))
-        found.append(torch.cat(parts, 1).half())
+        image = features.unit_reading(Heard.exact(features(pictures)))
+        found.append(torch.cat([clip.image_features(pictures), image.flatten(1)], 1).half())
     file = io.BytesIO()
     np.save(file, torch.cat(found).numpy())
     return file.getvalue()

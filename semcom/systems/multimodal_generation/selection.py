@@ -92,12 +92,21 @@ class Understood:
         return cls(features.unit_reading(Heard.exact(features(pictures))), autoencoder.encode(pictures))
 
 
-def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candidates"]:
-    """1 - cosine between readings, mean over positions, + 0.4 times the mean square between latents; 1 if none came in.
+def reading_errors(
+    found: Float[Tensor, "candidates hidden h w"], told: Float[Tensor, "1 hidden h w"]
+) -> Float[Tensor, " candidates"]:
+    """1 - cosine between readings, mean over positions: of candidates and of one row that came in; 1 without any.
 
     Noise moves the numbers themselves further than candidates differ, so what is compared is what the receiver's
-    network reads from them. Readings tell what is there, latents where: with the factor both spread alike over the
-    candidates for a training picture.
+    network reads from them (`ImageFeatures.unit_reading`).
+    """
+    return 1 - (found * told).sum(1).mean((1, 2))
+
+
+def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candidates"]:
+    """`reading_errors` + 0.4 times the mean square between latents; 1 if nothing came in.
+
+    Readings tell what is there, latents where: with the factor both spread alike over the candidates for a picture.
 
     Args:
         found: of candidates.
@@ -105,7 +114,7 @@ def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candida
     """
     squares = (found.latents - told.latents).square().mean((1, 2, 3))
     came = told.reading.square().sum((1, 2, 3)) > 0
-    return 1 - (found.reading * told.reading).sum(1).mean((1, 2)) + _LATENTS * squares * came
+    return reading_errors(found.reading, told.reading) + _LATENTS * squares * came
 
 
 def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
