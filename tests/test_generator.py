@@ -11,12 +11,12 @@ from semcom.crops import Crops
 from semcom.systems.multimodal_generation import clip as clips
 from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.clip_guidance import ClipGuidance
 from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.flow import integrate, normal_velocity
 from semcom.systems.multimodal_generation.generator import Generator, Guidance, TinyGenerator, told
 from semcom.systems.multimodal_generation.pretrained import load_stable_diffusion
 from semcom.systems.multimodal_generation.selection import text_errors
-from semcom.systems.multimodal_generation.steering import Steering
 from semcom.train import Run
 from semcom.train_settings import Settings
 from semcom.weights import seeded
@@ -198,7 +198,7 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
         "autoencoder": lambda: generator_training.autoencoding("random"),
         "features": lambda: generator_training.featuring("none", "random"),
         "generator": lambda: generator_training.generating("none", "none", "none", "random"),
-        "drawing": lambda: generator_training.drawing("none", "none", "none", "random", 2),
+        "drawing": lambda: generator_training.drawing("none", "none", "none", "random"),
     }
     monkeypatch.setattr(training, "training", tasks[part])
     settings = Settings(
@@ -215,20 +215,20 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
 
 
 @pytest.fixture(scope="module")
-def steers(tiny):
+def by_clip(tiny):
     with seeded(6):
         clip = clips.tiny(words=["dog"], dimension=TEXT, width=16, trunk="test_efficientnet")
-    return Steering(clip.eval().requires_grad_(False), tiny.autoencoder, 0.05)
+    return ClipGuidance(clip.eval().requires_grad_(False), tiny.autoencoder, 0.05)
 
 
-def test_steering_goes_where_the_text_error_falls_fastest(tiny, steers):
+def test_clip_guidance_goes_where_the_text_error_falls_fastest(tiny, by_clip):
     latents, text = seeds(3).normal(4, 16, 16), features_of(3)[1]
 
     def errors(moved):
         pictures = tiny.autoencoder.decode(moved).clamp(0, 1)
-        return sum(text_errors(steers.clip.image_features(seen), text) for seen in (pictures, pictures.flip(3)))
+        return sum(text_errors(by_clip.clip.image_features(seen), text) for seen in (pictures, pictures.flip(3)))
 
-    gradient = steers.gradient(latents, text)
+    gradient = by_clip.gradient(latents, text)
     torch.testing.assert_close(gradient.square().mean((1, 2, 3)), torch.ones(3))
     with torch.no_grad():
         along = errors(latents + 0.02 * gradient) - errors(latents - 0.02 * gradient)
@@ -239,39 +239,35 @@ def test_steering_goes_where_the_text_error_falls_fastest(tiny, steers):
             assert (along > 3 * across.abs()).all()
 
 
-def test_steering_moves_the_end_of_a_step_and_only_where_text_came_in(tiny, steers):
+def test_clip_guidance_moves_the_end_of_a_step_and_only_where_text_came_in(tiny, by_clip):
     noisy, time = seeds(2).normal(4, 16, 16), torch.tensor([0.25, 0.5])
     of_text = features_of(2)[1]
     text = Heard(of_text.values, torch.stack([of_text.noise[0], torch.full((TEXT,), torch.inf)]))
     velocity = tiny.velocity(told(tiny.features, features_of(2)[0], text))
     with torch.no_grad():
-        plain, steered = velocity(noisy, time), steers.steered(velocity, text)(noisy, time)
+        plain, steered = velocity(noisy, time), by_clip.guided(velocity, text)(noisy, time)
         moved = time[:, None, None, None] * (plain - steered)  # of the ends x - s v
-        gradient = steers.gradient(noisy - time[:, None, None, None] * plain, text)
+        gradient = by_clip.gradient(noisy - time[:, None, None, None] * plain, text)
     torch.testing.assert_close(moved, -0.05 * gradient, atol=1e-5, rtol=1e-4)
     assert moved[0].abs().max() > 0.05
     assert not moved[1].any()
-    assert torch.equal(steers.steered(velocity, text)(noisy, time + 0.3), velocity(noisy, time + 0.3))
+    assert torch.equal(by_clip.guided(velocity, text)(noisy, time + 0.3), velocity(noisy, time + 0.3))
 
 
-def test_steered_candidates_are_nested_and_need_no_gradients_around(tiny, steers):
-    steered = replace(tiny, steering=steers)
+def test_clip_guidance_changes_candidates_and_needs_no_gradients_around(tiny, by_clip):
     with torch.inference_mode():
-        three = steered.generate(*features_of(7), seeds(7), 3, 2)
-        two = steered.generate(*features_of(1, first=4), seeds(1, first=4), 2, 2)
-    torch.testing.assert_close(two[0], three[4, :2], atol=1e-4, rtol=0)
-    still = replace(tiny, steering=replace(steers, strength=0.0)).generate(*features_of(7), seeds(7), 3, 2)
-    assert torch.equal(still, tiny.generate(*features_of(7), seeds(7), 3, 2))
-    assert (still - three).abs().max() > 1e-3
+        three = replace(tiny, clip_guidance=by_clip).generate(*features_of(7), seeds(7), 3, 2)
+    assert 0 <= three.min() < three.max() <= 1
+    assert ((three - tiny.generate(*features_of(7), seeds(7), 3, 2)).abs().amax((2, 3, 4)) > 1e-3).all()
 
 
-def test_steering_says_what_it_cannot_do(steers):
-    with pytest.raises(UsageError, match="steering must be 0 to 1, not 2"):
-        replace(steers, strength=2.0)
+def test_clip_guidance_says_what_it_cannot_do(by_clip):
+    with pytest.raises(UsageError, match="clip_guidance must be 0 to 1, not 2"):
+        replace(by_clip, strength=2.0)
     with torch.inference_mode():
-        built = replace(steers, autoencoder=Autoencoder(4, 8))
+        built = replace(by_clip, autoencoder=Autoencoder(4, 8))
     with pytest.raises(UsageError, match=r"build the system outside torch\.inference_mode"):
-        built.steered(lambda noisy, time: noisy, features_of(1)[1])
+        built.guided(lambda noisy, time: noisy, features_of(1)[1])
 
 
 def test_what_is_drawn_teaches_each_step_as_if_its_place_were_given(tiny):

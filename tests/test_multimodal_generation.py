@@ -538,6 +538,8 @@ def test_bundled_files_of_other_parts_are_recognised(small):
 def test_build_refuses_before_it_loads_networks(unchecked):
     with pytest.raises(UsageError, match="generator must be one of diffusion, retrieval, not 'gan'"):
         multimodal_generation.build(cbr=CBR, generator="gan")
+    with pytest.raises(UsageError, match="clip_guidance must be 0 to 1, not 7"):
+        multimodal_generation.build(cbr=CBR, generator="retrieval", clip_guidance=7.0)
     with pytest.raises(UsageError, match="gallery_count is of generator: retrieval"):
         multimodal_generation.build(cbr=CBR, gallery_count=3)
     with pytest.raises(UsageError, match="image_weight"):

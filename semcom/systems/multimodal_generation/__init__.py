@@ -36,7 +36,7 @@ def build(
     steps: int = 8,
     image_guidance: float = 2.0,
     text_guidance: float = 6.0,
-    steering: float = 0.1,
+    clip_guidance: float = 0.0,
     image_scale: float | None = None,
     text_scale: float | None = None,
     preset: Literal["tiny", "base"] = "tiny",
@@ -67,7 +67,8 @@ def build(
         steps: of the diffusion model, 1 to 500.
         image_guidance: how far tiny's diffusion model goes where the image features point, 0 to 20.
         text_guidance: how far it goes from there where the text features point; above 1 exaggerates.
-        steering: how far each step of tiny's diffusion model gives way to what CLIP sees where it leads, 0 to 1.
+        clip_guidance: how far each end of tiny's later steps moves down CLIP's text error, in standard deviations of a
+            latent, 0 (off) to 1; takes about three times as long, and a picture then hangs on rounding to some 1e-2.
         image_scale: error of the image features that counts as one; by default the bundled weights'.
         text_scale: error of the text features that counts as one; by default the bundled weights'.
         preset: networks; "tiny" are this project's, "base" CLIP ViT-B/32 and a Stable Diffusion pipeline.
@@ -84,13 +85,14 @@ def build(
     from channels._errors import UsageError
     from semcom.systems.multimodal_generation import networks, retrieval
     from semcom.systems.multimodal_generation.choices import one_of
+    from semcom.systems.multimodal_generation.clip_guidance import in_range
     from semcom.systems.multimodal_generation.generator import Guidance
     from semcom.systems.multimodal_generation.selection import IMAGE_SCALE, TEXT_SCALE, Criterion
 
     one_of("generator", generator, ("diffusion", "retrieval"))
     if gallery_count is not None and generator != "retrieval":
         raise UsageError("gallery_count is of generator: retrieval alone")
-    guidance = Guidance(image_guidance, text_guidance)
+    guidance, strength = Guidance(image_guidance, text_guidance), in_range(clip_guidance)
     criterion = Criterion(
         image_weight,
         IMAGE_SCALE if image_scale is None else image_scale,
@@ -102,7 +104,7 @@ def build(
         known = networks.named(ids[:2])  # of CLIP and features, which see its pictures
         draws = retrieval.gallery(gallery, clip, features, known, criterion, gallery_count, candidates)
     else:
-        draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance, steering)
+        draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance, strength)
         ids = [*ids, identity]
     around = networks.Networks(clip, features, space, draws, networks.named(ids))
     return system_around(around, criterion, cbr, candidates, keep, image_stream, text_stream, description, steps)

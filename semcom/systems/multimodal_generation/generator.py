@@ -14,9 +14,9 @@ from channels._errors import UsageError
 from channels._rng import Rng
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.clip_guidance import ClipGuidance
 from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
-from semcom.systems.multimodal_generation.steering import Steering
 
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
 _PIXEL_LEVELS = 24  # channels of the received features as the noise predictor sees them
@@ -174,14 +174,14 @@ class TinyGenerator:
         features: whose estimate is part of the condition.
         generator: predicts velocities.
         guidance: how far to go.
-        steering: what gives way to CLIP; None is nothing.
+        clip_guidance: what gives way to CLIP; None is nothing.
     """
 
     autoencoder: Autoencoder
     features: ImageFeatures
     generator: Generator
     guidance: Guidance = Guidance()
-    steering: Steering | None = None
+    clip_guidance: ClipGuidance | None = None
 
     @torch.no_grad()
     def generate(
@@ -193,9 +193,9 @@ class TinyGenerator:
         condition = told(self.features, image, text)
         repeated = condition.each(lambda part: part.repeat_interleave(candidates, 0))
         velocity = self.velocity(repeated)
-        if self.steering is not None:
+        if self.clip_guidance is not None:
             of_each = (part.repeat_interleave(candidates, 0) for part in (text.values, text.noise))
-            velocity = self.steering.steered(velocity, Heard(*of_each))
+            velocity = self.clip_guidance.guided(velocity, Heard(*of_each))
         latents = integrate(velocity, noise.flatten(0, 1).to(image.values.device), steps)
         pictures = self.autoencoder.decode(latents).clamp(0, 1)
         return pictures.unflatten(0, (len(rng), candidates))

@@ -143,16 +143,16 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
     return Task(network, phases, None, network.configuration, measure=around.measure(network))
 
 
-def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet", candidates: int = 1) -> Task:
+def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet") -> Task:
     """Go on training a generator by what it draws: all its steps are taken, and a classifier looks at their end.
 
+    It draws under the default `Guidance`, and does best under it afterwards.
     The picture in the end should have the classifier's features of the one that was sent, and its verdict. The gradient
     reaches the network in some of the steps, as if where it stands had been given: the end is the noise less the sum of
     all velocities, so it is exact but for what a velocity changes in later ones.
 
     Args:
         autoencoder, features, clip, initial: as in `generating`.
-        candidates: drawn of each picture; the best of them counts for half, so that they do well to differ.
 
     Source: Wu et al., "Deep reward supervisions for tuning text-to-image diffusion models", ECCV 2024.
     """
@@ -162,22 +162,17 @@ def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> Mapping[str, Tensor]:
         with torch.no_grad():
             condition = around.received(sample, snr_db, send, rng)
-            condition = condition.each(lambda part: part.repeat_interleave(candidates, 0))
-            noise = rng.derive("noise").normal(candidates, *condition.latents.shape[1:]).flatten(0, 1)
+            noise = rng.derive("noise").normal(*condition.latents.shape[1:]).to(sample.images.device)
         order = rng[:1].derive("steps").uniform(_STEPS)[0].argsort().tolist()
         velocity = TinyGenerator(around.space, around.seen, network).velocity(condition)
-        drawn = _drawn(velocity, noise.to(sample.images.device), order[:_MOVED])
-        pictures = around.space.decode(drawn)
+        pictures = around.space.decode(_drawn(velocity, noise, order[:_MOVED]))
         with torch.autocast(pictures.device.type, enabled=False):
             with torch.no_grad():
-                wanted = [stage.repeat_interleave(candidates, 0) for stage in around.teacher.stages(sample.images, 5)]
+                wanted = around.teacher.stages(sample.images, 5)
             found = around.teacher.stages(pictures.float(), 5)
             verdict = around.teacher.logits(wanted[-1]).softmax(1)
-            surprise = functional.cross_entropy(around.teacher.logits(found[-1]), verdict, reduction="none")
-        each = torch.stack([_SEEN * between(found, wanted), _DRAWN_VERDICT * surprise]).unflatten(1, (-1, candidates))
-        best = each.detach().sum(0).argmin(1)[None, :, None].expand(2, -1, 1)
-        whole = (each.mean(2) + each.gather(2, best)[..., 0]).mean(1) / 2
-        return {"drawn": whole[0], "verdict": whole[1]}
+            surprise = functional.cross_entropy(around.teacher.logits(found[-1]), verdict)
+        return {"drawn": _SEEN * between(found, wanted).mean(), "verdict": _DRAWN_VERDICT * surprise}
 
     phases = (Phase("draw", network, losses, muon=True),)
     return Task(network, phases, None, network.configuration, measure=around.measure(network))
@@ -188,6 +183,7 @@ def _drawn(velocity: Velocity, noise: Latents, moved: Sequence[int]) -> Latents:
     step = count()
 
     def followed(noisy: Latents, time: Tensor) -> Latents:
+        torch.clear_autocast_cache()  # weights that a step without gradients has cast have none
         with torch.set_grad_enabled(next(step) in moved):
             return velocity(noisy.detach(), time)
 

@@ -75,7 +75,7 @@ def drawing(
     autoencoder: Autoencoder,
     generator: str,
     guidance: Guidance | None = None,
-    steering: float = 0.0,
+    clip_guidance: float = 0.0,
 ) -> tuple[Draws, str]:
     """The generator of a preset and the id of its weights.
 
@@ -85,14 +85,14 @@ def drawing(
         autoencoder: whose latents it draws.
         generator: name of weights as in `build`; empty is the preset's.
         guidance: of the tiny generator; None is what suits the bundled one.
-        steering: of the tiny generator, its strength.
+        clip_guidance: of the tiny generator, its strength; 0 is none.
 
     Raises:
         UsageError: no such weights, or weights that do not belong together.
     """
+    from semcom.systems.multimodal_generation.clip_guidance import ClipGuidance
     from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
     from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
-    from semcom.systems.multimodal_generation.steering import Steering
     from semcom.weights import rebuild
 
     if preset == "base":
@@ -105,9 +105,9 @@ def drawing(
     found = {name: network.configuration[name] for name in wanted}
     if wanted != found:
         raise UsageError(f"generator_weights are for {found}, the other weights for {wanted}: take files that agree")
-    steers = Steering(clip, autoencoder, steering)
+    by_clip = ClipGuidance(clip, autoencoder, clip_guidance) if clip_guidance else None
     return TinyGenerator(
-        autoencoder, features, network.requires_grad_(False), guidance or Guidance(), steers
+        autoencoder, features, network.requires_grad_(False), guidance or Guidance(), by_clip
     ), network_id
 
 

@@ -22,7 +22,8 @@ Keep = Literal["best", "first", "random"]
 
 IMAGE_SCALE, TEXT_SCALE = 0.02078, 0.04872
 """How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
-weights (`python -m semcom.systems.multimodal_generation scales`): the units in which both errors are added."""
+weights and clip_guidance 0.1 (`python -m semcom.systems.multimodal_generation scales
+--set multimodal_generation.clip_guidance=0.1`): the units in which both errors are added."""
 _LATENTS = 0.4  # weight of the latents beside the readings
 
 

@@ -14,7 +14,6 @@ def training(
     autoencoder: str = "none",
     features: str = "none",
     clip: str = "none",
-    candidates: int = 1,
 ) -> Task:
     """Train one of the networks.
 
@@ -25,7 +24,6 @@ def training(
         initial: where pretrained parts start: "imagenet", or "random" for nothing.
         sentences: the clip's text teacher, "minilm" or "none".
         autoencoder, features, clip: weight files of the networks that a part builds on; "none" is random ones.
-        candidates: of each picture, in "drawing".
     """
     from semcom.systems.multimodal_generation import classifier_training, clip_training, generator_training
 
@@ -40,5 +38,5 @@ def training(
     if part == "generator":
         return generator_training.generating(autoencoder, features, clip, initial)
     if part == "drawing":
-        return generator_training.drawing(autoencoder, features, clip, initial, candidates)
+        return generator_training.drawing(autoencoder, features, clip, initial)
     raise UsageError(f"part must be clip, classifier, autoencoder, features, generator or drawing, not {part!r}")
