@@ -28,7 +28,7 @@ from channels._rng import Rng, seed_for
 from semcom.images import load, to_bytes
 from semcom.intervals import estimate
 from semcom.link import Link
-from semcom.metrics import measure, ms_ssim
+from semcom.metrics import METRICS, measure, ms_ssim
 from semcom.scenario import variant
 from semcom.system import Sample
 from semcom.systems.multimodal_generation import clip, clip_training, measures
@@ -100,6 +100,10 @@ def table(heads, rows):
 def retrieval(options):
     seen = clip.load("tiny", options.clip or DEFAULTS["clip"])
     described, classes = load(options.images, options.count), load(options.classes, options.count)
+    if any(picture.caption is None for picture in described):
+        raise UsageError(f"{options.images} has no captions: take natural:test or imagenette:val")
+    if any(picture.category is None for picture in classes):
+        raise UsageError(f"{options.classes} has no classes: take imagenette:val")
     print(f"{seen.name}, {len(described)} pictures of {options.images} with their first caption")
     for name, share in clip_training.retrieved(seen, described).items():
         most = min(int(name.split()[-1]), len(described))
@@ -183,13 +187,18 @@ def both(delivery):
 
 
 def low_snr(options):
-    pictures = load(options.images, options.count, 128)
+    if strange := set(options.metrics) - METRICS.keys():
+        raise UsageError(f"--metrics takes {', '.join(METRICS)}, not {', '.join(sorted(strange))}")
     ours = f"best of {options.candidates}, text: {options.text}"
     every = {
         "no selection": lambda: system(options, candidates=1, text_stream=options.text),
         "all features analogue": lambda: system(options, candidates=options.candidates, text_stream="analogue"),
-        "caption as bits": lambda: system(options, image_stream="none", text_stream="caption"),
-        "class as bits": lambda: system(options, image_stream="none", text_stream="class"),
+        "caption as bits": lambda: system(
+            options, candidates=options.candidates, image_stream="none", text_stream="caption"
+        ),
+        "class as bits": lambda: system(
+            options, candidates=options.candidates, image_stream="none", text_stream="class"
+        ),
         "nearest known picture": lambda: system(
             options, generator="retrieval", gallery=options.gallery, candidates=1, text_stream=options.text
         ),
@@ -200,10 +209,10 @@ def low_snr(options):
     if strange := set(options.against or every) - every.keys():
         raise UsageError(f"--against takes {', '.join(every)}, not {', '.join(sorted(strange))}")
     baselines = {name: every[name] for name in options.against or every}
-    found = {}
+    pictures, found = load(options.images, options.count, 128), {}
     systems = {ours: lambda: system(options, candidates=options.candidates, text_stream=options.text)} | baselines
-    for name, make in systems.items():
-        built = make()
+    systems = {name: make() for name, make in systems.items()}  # all of them, so that none fails late
+    for name, built in systems.items():
         for snr_db in options.snr:
             for delivery, _ in deliveries(built, pictures, snr_db):
                 for metric in options.metrics:
@@ -286,7 +295,6 @@ def strip(options):
                 for number, panel in enumerate(others):
                     chosen = number == int(reception.chosen[row])
                     shown(panel, reception.candidates[row, number], f"{reception.scores[row, number]:.3f}", chosen)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     drawing.savefig(options.out, dpi=110)
     print(options.out)
 
@@ -298,6 +306,36 @@ def shown(panel, picture, note, chosen):
     panel.spines[:].set(visible=bool(chosen), color="tab:red", linewidth=3)
 
 
+def whole(text):
+    """A count from the command line."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text}")
+    return int(text)
+
+
+def decibels(text):
+    """An SNR from the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number of dB, not {text}")
+    return value
+
+
+def picture_file(text):
+    """Where a picture can be written."""
+    path = Path(text)
+    if path.suffix not in (".png", ".svg", ".pdf") or path.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a file that ends in .png, .svg or .pdf, not {text}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot make {path.parent}: {error.strerror}") from None
+    return path
+
+
 MEASURES = {retrieval: 1000, selection: 100, low_snr: 200, cost: 3, strip: 2}
 
 
@@ -307,7 +345,7 @@ def main():
     for measured, count in MEASURES.items():
         command = commands.add_parser(measured.__name__)
         command.set_defaults(measure=measured)
-        command.add_argument("--count", type=int, default=count, help="of pictures, or runs; default %(default)s")
+        command.add_argument("--count", type=whole, default=count, help="of pictures, or runs; default %(default)s")
         if measured is retrieval:
             command.add_argument("--images", default="natural:test", help="with captions; default %(default)s")
             command.add_argument("--classes", default="imagenette:val", help="with classes; default %(default)s")
@@ -318,20 +356,20 @@ def main():
         sources = {selection: "natural:test", low_snr: "imagenette:val"}
         command.add_argument("--images", default=sources.get(measured, "photos"), help="default %(default)s")
         if measured is selection:
-            command.add_argument("--candidates", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+            command.add_argument("--candidates", type=whole, nargs="+", default=[1, 2, 4, 8, 16])
             command.add_argument("--classifier", default=measures.CLASSIFIER, help='weight file, or "none"')
         else:
-            command.add_argument("--candidates", type=int, default=4, help="default %(default)s")
+            command.add_argument("--candidates", type=whole, default=4, help="default %(default)s")
         if measured is not cost:
             snr_db = {selection: [0.0, 10.0], low_snr: [-10.0, -5.0, 0.0, 5.0, 10.0], strip: [0.0, 10.0]}[measured]
-            command.add_argument("--snr", type=float, nargs="+", default=snr_db, metavar="DB")
+            command.add_argument("--snr", type=decibels, nargs="+", default=snr_db, metavar="DB")
         if measured is low_snr:
             command.add_argument("--metrics", nargs="+", default=LOW_SNR_METRICS, help="default %(default)s")
             command.add_argument("--text", default="class", help="how ours sends the text; default %(default)s")
             command.add_argument("--against", nargs="+", metavar="BASELINE", help="these baselines alone; default all")
             command.add_argument("--gallery", default="natural:train + imagenette:train", help="default %(default)s")
         if measured is strip:
-            command.add_argument("--out", type=Path, default=Path("runs/figures/multimodal_strip.png"))
+            command.add_argument("--out", type=picture_file, default="runs/figures/multimodal_strip.png")
     options = parser.parse_args()
     try:
         with torch.no_grad():

@@ -8,6 +8,7 @@ import torch
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom.crops import Crops
+from semcom.images import load
 from semcom.systems.multimodal_generation import clip as clips
 from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
@@ -212,6 +213,15 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
         run.advance(sample)
     run.step = 0  # the same draws as at first
     assert run.advance(sample)[loss] < first
+
+
+def test_validation_takes_pictures_of_any_size():
+    from semcom.systems.multimodal_generation import generator_training
+
+    pictures = load("photos", 2)
+    assert pictures[0].pixels.shape != pictures[1].pixels.shape
+    found = generator_training.autoencoding("random").measure(pictures)
+    assert 0 < found["psnr_db"] < 40
 
 
 @pytest.fixture(scope="module")

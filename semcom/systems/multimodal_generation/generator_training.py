@@ -23,6 +23,7 @@ from semcom.systems.multimodal_generation.features import ImageFeatures
 from semcom.systems.multimodal_generation.flow import Latents, Velocity, integrate
 from semcom.systems.multimodal_generation.generator import Condition, Generator, TinyGenerator, coarse, told
 from semcom.systems.multimodal_generation.teacher import Teacher, between, distance
+from semcom.systems.multimodal_generation.transmitter import fitted
 from semcom.training_task import Phase, Send, Task
 
 _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error
@@ -146,10 +147,10 @@ def generating(autoencoder: str, features: str, clip: str, initial: str = "image
 def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet") -> Task:
     """Go on training a generator by what it draws: all its steps are taken, and a classifier looks at their end.
 
-    It draws under the default `Guidance`, and does best under it afterwards.
     The picture in the end should have the classifier's features of the one that was sent, and its verdict. The gradient
     reaches the network in some of the steps, as if where it stands had been given: the end is the noise less the sum of
-    all velocities, so it is exact but for what a velocity changes in later ones.
+    all velocities, so it is exact but for what a velocity changes in later ones. What is drawn is drawn under the
+    default `Guidance`, which the network then expects.
 
     Args:
         autoencoder, features, clip, initial: as in `generating`.
@@ -279,8 +280,9 @@ def _noisy(values: Float[Tensor, "rows reals"], snr_db: float, name: str) -> Hea
     return Heard(values + noise.sqrt() * rng.normal(values.shape[1]).to(values.device), noise)
 
 
-def _stacked(pictures: Sequence[Picture], network: torch.nn.Module) -> Float[Tensor, "rows 3 h w"]:
-    return torch.stack([picture.pixels for picture in pictures]).to(next(network.parameters()).device)
+def _stacked(pictures: Sequence[Picture], network: torch.nn.Module) -> Float[Tensor, "rows 3 side side"]:
+    """Validation pictures of any size, as the transmitter takes them."""
+    return torch.cat([fitted(picture.pixels[None]) for picture in pictures]).to(next(network.parameters()).device)
 
 
 def _quality(teacher: Teacher, found: Tensor, wanted: Tensor, where: str) -> dict[str, float]:
