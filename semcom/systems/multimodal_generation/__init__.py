@@ -68,7 +68,7 @@ def build(
         image_guidance: how far tiny's diffusion model goes where the image features point, 0 to 20.
         text_guidance: how far it goes from there where the text features point; above 1 exaggerates.
         clip_guidance: how far each end of tiny's later steps moves down CLIP's text error, in standard deviations of a
-            latent, 0 (off) to 1; takes about three times as long, and a picture then hangs on rounding to some 1e-2.
+            latent, 0 (off) to 1; takes about twice as long, and a picture then hangs on rounding to some 1e-2.
         image_scale: error of the image features that counts as one; by default the bundled weights'.
         text_scale: error of the text features that counts as one; by default the bundled weights'.
         preset: networks; "tiny" are this project's, "base" CLIP ViT-B/32 and a Stable Diffusion pipeline.
