@@ -358,12 +358,12 @@ def test_lost_features_have_no_say(small):
 
 
 def test_each_weight_asks_its_own_network(small, photos):
-    reception = deliver(around(small, Still(photos), candidates=4), photos[:2], snr_db=20.0).reception
+    untrained = replace(small, autoencoder=None)  # its latents have nothing to do with what its features tell
+    reception = deliver(around(untrained, Still(photos), candidates=4), photos[:2], snr_db=20.0).reception
     image, text = (reselected(reception, Criterion(weight, 0.1, 0.1)) for weight in (1.0, 0.0))
     torch.testing.assert_close(image.scores, 10 * reception.image_errors)
     torch.testing.assert_close(text.scores, 10 * reception.text_errors)
-    assert image.chosen.tolist() == reception.image_errors.argmin(1).tolist()
-    assert text.chosen.tolist() == reception.text_errors.argmin(1).tolist()
+    assert image.chosen.tolist() == [0, 1]  # what was sent is among the candidates
 
 
 @pytest.mark.parametrize(
@@ -393,8 +393,9 @@ def test_retrieval_finds_the_picture_that_was_sent(small, photos, tmp_path, monk
     eyes = small.clip, small.features
     for _ in range(2):  # computed, then read
         known = retrieval.gallery("photos", *eyes, "none", Criterion(1.0), 3)
-        delivery = deliver(around(small, known, Criterion(1.0), candidates=1), photos[1:3], snr_db=20.0)
+        delivery = deliver(around(replace(small, autoencoder=None), known, Criterion(1.0)), photos[1:3], snr_db=20.0)
         torch.testing.assert_close(delivery.reception.images, photos[1:3])
+        assert not delivery.reception.chosen.any()  # the nearest comes first
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
     with pytest.raises(UsageError, match="fewer than 9 candidates"):
         deliver(around(small, known, candidates=9), photos[:1])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from semcom.system import System
 
 if TYPE_CHECKING:
+    from semcom.systems.multimodal_generation.autoencoder import Autoencoder
     from semcom.systems.multimodal_generation.networks import Draws, Networks
     from semcom.systems.multimodal_generation.selection import Criterion
 
@@ -99,14 +100,17 @@ def build(
         TEXT_SCALE if text_scale is None else text_scale,
     )
     draws: Draws
+    compared: Autoencoder | None
     clip, features, space, ids = networks.seeing(preset, clip_weights, features_weights, autoencoder_weights)
     if generator == "retrieval":
-        known = networks.named(ids[:2])  # of CLIP and features, which see its pictures
+        ids = ids[:2]  # of CLIP and features, which see its pictures
+        known = networks.named(ids)
         draws = retrieval.gallery(gallery, clip, features, known, criterion, gallery_count, candidates)
+        compared = None  # so that the receiver, too, finds the nearest first
     else:
         draws, identity = networks.drawing(preset, clip, features, space, generator_weights, guidance, strength)
-        ids = [*ids, identity]
-    around = networks.Networks(clip, features, space, draws, networks.named(ids))
+        ids, compared = [*ids, identity], space
+    around = networks.Networks(clip, features, compared, draws, networks.named(ids))
     return system_around(around, criterion, cbr, candidates, keep, image_stream, text_stream, description, steps)
 
 

@@ -30,14 +30,14 @@ class Networks:
 
     Args:
         clip, features: of both ends.
-        autoencoder: whose latents the image features tell.
+        autoencoder: whose latents the image features tell, if they have a say in the choice.
         draws: of the receiver.
         weights: ids of all of them.
     """
 
     clip: Clip
     features: ImageFeatures
-    autoencoder: Autoencoder
+    autoencoder: Autoencoder | None
     draws: Draws
     weights: str = ""
 

@@ -58,7 +58,7 @@ class GenerationReceiver(Receiver):
     """Draws candidates from what came in and keeps the one that, seen by the same networks, tells the same.
 
     Args:
-        clip, features, autoencoder: see what a candidate tells.
+        clip, features, autoencoder: see what a candidate tells; without the last, latents have no say.
         draws: makes candidates.
         agreement: what both ends know.
         criterion: scores candidates.
@@ -71,7 +71,7 @@ class GenerationReceiver(Receiver):
         self,
         clip: Clip,
         features: ImageFeatures,
-        autoencoder: Autoencoder,
+        autoencoder: Autoencoder | None,
         draws: Draws,
         agreement: Wire,
         criterion: Criterion,

@@ -74,11 +74,11 @@ class Understood:
 
     Args:
         reading: of the features, a unit vector at each position; zeros where nothing came in.
-        latents: the autoencoder's, estimated from features that came in, or of the pictures.
+        latents: the autoencoder's, estimated from features that came in, or of the pictures; None has no say.
     """
 
     reading: Float[Tensor, "rows hidden h w"]
-    latents: Float[Tensor, "rows latent latent_h latent_w"]
+    latents: Float[Tensor, "rows latent latent_h latent_w"] | None
 
     @classmethod
     def of_features(cls, features: ImageFeatures, heard: Heard) -> Understood:
@@ -87,10 +87,11 @@ class Understood:
 
     @classmethod
     def of_pictures(
-        cls, features: ImageFeatures, autoencoder: Autoencoder, pictures: Float[Tensor, "rows 3 side side"]
+        cls, features: ImageFeatures, autoencoder: Autoencoder | None, pictures: Float[Tensor, "rows 3 side side"]
     ) -> Understood:
         """Of pictures in [0, 1], of the size that has features."""
-        return cls(features.unit_reading(Heard.exact(features(pictures))), autoencoder.encode(pictures))
+        latents = None if autoencoder is None else autoencoder.encode(pictures)
+        return cls(features.unit_reading(Heard.exact(features(pictures))), latents)
 
 
 def reading_errors(
@@ -113,9 +114,12 @@ def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candida
         found: of candidates.
         told: of the one row that came in.
     """
+    errors = reading_errors(found.reading, told.reading)
+    if found.latents is None or told.latents is None:
+        return errors
     squares = (found.latents - told.latents).square().mean((1, 2, 3))
     came = told.reading.square().sum((1, 2, 3)) > 0
-    return reading_errors(found.reading, told.reading) + _LATENTS * squares * came
+    return errors + _LATENTS * squares * came
 
 
 def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
