@@ -49,7 +49,7 @@ def check(variant: Variant, only: str = "", size: int = 64, cbr: float = 1 / 8) 
         cbr: channel uses per real number that a system is granted.
 
     Raises:
-        UsageError: a `build` that takes no cbr and makes no channel.
+        UsageError: a `build` that takes no cbr and makes no channel; arguments that it refuses.
     """
     for name, law, subject in _trials(variant, size, cbr):
         if not only or name == only:
@@ -67,10 +67,21 @@ def _trials(variant: Variant, size: int, cbr: float) -> Iterator[tuple[str, Call
             )
         yield from ((_name(law), law, channel) for law in CHANNEL_LAWS)
         return
+    _refused(partial(build, cbr=cbr))
     over_noise = Trial(build, size, cbr)
     yield from ((_name(law), law, over_noise) for law in SYSTEM_LAWS)
     over_fading = replace(over_noise, air=rayleigh.build())
     yield from ((f"{_name(law)} over rayleigh", law, over_fading) for law in ANY_AIR_LAWS)
+
+
+def _refused(build: Callable[[], object]) -> None:
+    """Wrong arguments are no broken law: raise what `build` says of them, and leave all else to the laws."""
+    try:
+        build()
+    except UsageError:
+        raise
+    except Exception:
+        pass
 
 
 def _name(law: Callable[..., object]) -> str:

@@ -225,6 +225,11 @@ def _described(picture: Picture, delivery: Delivery) -> Iterator[str]:
         else:
             text = f"{float(values[0]):.5g} {METRICS[name].unit}"
         yield f"{name:<16} {text}".rstrip()
+    if description := "".join(delivery.truth.get("description", ())[:1]):
+        yield f"description      {description}"
+    if (scores := delivery.reception.scores) is not None and (chosen := delivery.reception.chosen) is not None:
+        listed = ", ".join(f"{score:.4f}" for score in scores[0].tolist())
+        yield f"scores           {listed}; kept number {int(chosen[0]) + 1}, the least is best"
 
 
 def _write_payload(out: str, paths: Sequence[Path], messages: Sequence[Tensor]) -> str:

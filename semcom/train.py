@@ -193,6 +193,8 @@ class Run:
         self.settings, self.folder, self.step = settings, folder, 0
         with weights.seeded(seed_for(settings.seed, "initialise")):
             self.task = find_task(settings.system, settings.build)
+        if self.task.continues and not settings.start:
+            raise UsageError(f"this goes on with a trained {self.task.continues}: name its weights with --start")
         self.start = ""
         if settings.start:
             start = weights.load(settings.start)

@@ -50,6 +50,7 @@ class Task:
         configuration: arguments that rebuild `network`.
         helpers: what learns beside it and is not exported, such as a discriminator.
         measure: validation pictures to named numbers, for what PSNR does not tell.
+        continues: kind of network, such as "generator", if this goes on with one that was trained before.
     """
 
     network: nn.Module
@@ -58,6 +59,7 @@ class Task:
     configuration: Mapping[str, Any]
     helpers: nn.Module = field(default_factory=nn.Module)
     measure: Callable[[Sequence[images.Picture]], Mapping[str, float]] | None = None
+    continues: str = ""
 
 
 def find_task(system: str, build: Mapping[str, Any]) -> Task:

@@ -128,6 +128,17 @@ def test_send_prints_cost_and_score_and_saves_the_picture(capsys, photo, tmp_pat
     assert float(printed["psnr"].split()[0]) == pytest.approx(psnr, abs=0.05)  # the file is rounded to 8 bits
 
 
+def test_send_prints_what_a_generator_was_told_and_what_it_chose_by(capsys, photo):
+    few = [f"--set=multimodal_generation.{name}" for name in ("candidates=3", "steps=1")]
+    assert main(["send", str(photo), "--system", "multimodal_generation", "--snr", "10", *few]) == 0
+    printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert printed["description"].startswith("a photo of a ")
+    listed, _, kept = printed["scores"].partition("; kept number ")
+    scores = [float(score) for score in listed.split(", ")]
+    assert len(scores) == 3
+    assert scores[int(kept.split(",")[0]) - 1] == min(scores)
+
+
 def test_run_and_plot_print_a_table_and_draw_pictures(capsys, scenario_data, write_scenario, tmp_path):
     out = tmp_path / "out"
     assert main(["run", str(write_scenario(scenario_data)), "--out", str(out), "--quiet"]) == 0
@@ -202,6 +213,10 @@ def test_wrong_input_is_one_line_and_status_2_in_a_process_of_its_own(tmp_path):
         (["check", "rican"], "did you mean 'rician'?"),
         (["check", "rician", "--set", "rician.k_factor=3"], "did you mean 'k_factor_db'?"),
         (["check", "rician", "--set", "seed=3"], "only arguments of rician can be set here"),
+        (
+            ["check", "multimodal_generation", "--set", "multimodal_generation.clip_guidance=3"],
+            "clip_guidance must be 0 to 1, not 3",
+        ),
         (["plot", "nowhere"], "no rows in nowhere"),
         (["train", "zz"], "nothing to train is called 'zz'; there are carrier_image, deepjscc"),
         (["train", "deepjsc"], "did you mean 'deepjscc'?"),

@@ -199,7 +199,7 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
         "autoencoder": lambda: generator_training.autoencoding("random"),
         "features": lambda: generator_training.featuring("none", "random"),
         "generator": lambda: generator_training.generating("none", "none", "none", "random"),
-        "drawing": lambda: generator_training.drawing("none", "none", "none", "random"),
+        "drawing": lambda: replace(generator_training.drawing("none", "none", "none", "random"), continues=""),
     }
     monkeypatch.setattr(training, "training", tasks[part])
     settings = Settings(

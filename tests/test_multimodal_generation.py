@@ -330,6 +330,27 @@ def test_the_choice_becomes_the_noiseless_one(small):
         assert right[-1] > 0.98  # some candidates are as good as equal
 
 
+def test_the_receiver_chooses_among_pictures_as_without_noise(small, photos):
+    """Of eight pictures drawn at 0 dB, by features that cross the air with ever less noise."""
+    rows, text = 64, TEXTS[0]
+    drawn = deliver(around(small, candidates=8), photos[:1], 0.0).reception.candidates[0]
+    with torch.no_grad():
+        truth = Heard.exact(small.features(photos[:1]))
+        seen = Understood.of_pictures(small.features, small.autoencoder, drawn)
+        of_image = image_errors(seen, Understood.of_features(small.features, truth))
+        of_text = text_errors(small.clip.image_features(drawn), Heard.exact(small.clip.text_features([text])))
+    noiseless = Criterion().scores(of_image[None], of_text[None]).argmin()
+    link = Link(around(small, Still(drawn), candidates=8), awgn.build())
+    sample = Sample(photos[:1].expand(rows, -1, -1, -1), captions=(text,) * rows)
+    right = [
+        (link.deliver(sample, snr_db, list(range(rows))).reception.chosen == noiseless).float().mean()
+        for snr_db in (-20.0, 0.0, 20.0, 60.0)
+    ]
+    assert right == sorted(right)
+    assert right[0] < 0.9
+    assert right[-1] == 1
+
+
 def test_errors_of_image_features_add_readings_and_latents(small, photos):
     features, space = small.features, small.autoencoder
     with torch.no_grad():

@@ -38,6 +38,14 @@ class ClipGuidance:
         UsageError: out of range; when used, networks that were built in `torch.inference_mode`.
 
     Source: Bansal et al., "Universal guidance for diffusion models", CVPR workshops 2023.
+
+    >>> from semcom.systems.multimodal_generation.clip import tiny
+    >>> clip = tiny(trunk="test_efficientnet", dimension=8, width=16).eval()
+    >>> guidance = ClipGuidance(clip, Autoencoder().eval(), strength=0.1)
+    >>> followed = guidance.guided(lambda noisy, time: noisy, Heard.exact(torch.ones(2, 8)))
+    >>> noisy, time = torch.randn(2, 8, 16, 16), torch.full((2,), 0.5)
+    >>> (followed(noisy, time) - noisy).square().mean().sqrt()  # strength over time
+    tensor(0.2000)
     """
 
     clip: Clip

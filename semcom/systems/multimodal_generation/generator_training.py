@@ -176,7 +176,7 @@ def drawing(autoencoder: str, features: str, clip: str, initial: str = "imagenet
         return {"drawn": _SEEN * between(found, wanted).mean(), "verdict": _DRAWN_VERDICT * surprise}
 
     phases = (Phase("draw", network, losses, muon=True),)
-    return Task(network, phases, None, network.configuration, measure=around.measure(network))
+    return Task(network, phases, None, network.configuration, measure=around.measure(network), continues="generator")
 
 
 def _drawn(velocity: Velocity, noise: Latents, moved: Sequence[int]) -> Latents:
