@@ -14,6 +14,7 @@ from channels._rng import Rng, seed_for
 from semcom import check
 from semcom.images import Entry, load
 from semcom.link import Link
+from semcom.metrics import ms_ssim
 from semcom.system import Sample, uses_for
 from semcom.systems import multimodal_generation
 from semcom.systems.digital import header
@@ -316,7 +317,7 @@ def test_the_choice_becomes_the_noiseless_one(small):
     noise = Rng([seed_for("noise", row) for row in range(300)]).normal(reals)
 
     def of_image(found, heard):
-        return image_errors(*(Understood.of_features(features, one) for one in (Heard.exact(found), heard)))
+        return image_errors(*(Understood.of_features(features, None, one) for one in (Heard.exact(found), heard)))
 
     @torch.no_grad()
     def chosen(error, variance):
@@ -336,8 +337,8 @@ def test_the_receiver_chooses_among_pictures_as_without_noise(small, photos):
     drawn = deliver(around(small, candidates=8), photos[:1], 0.0).reception.candidates[0]
     with torch.no_grad():
         truth = Heard.exact(small.features(photos[:1]))
-        seen = Understood.of_pictures(small.features, small.autoencoder, drawn)
-        of_image = image_errors(seen, Understood.of_features(small.features, truth))
+        seen = Understood.of_pictures(small.features, drawn)
+        of_image = image_errors(seen, Understood.of_features(small.features, small.autoencoder, truth))
         of_text = text_errors(small.clip.image_features(drawn), Heard.exact(small.clip.text_features([text])))
     noiseless = Criterion().scores(of_image[None], of_text[None]).argmin()
     link = Link(around(small, Still(drawn), candidates=8), awgn.build())
@@ -351,18 +352,18 @@ def test_the_receiver_chooses_among_pictures_as_without_noise(small, photos):
     assert right[-1] == 1
 
 
-def test_errors_of_image_features_add_readings_and_latents(small, photos):
+def test_errors_of_image_features_add_readings_and_structure(small, photos):
     features, space = small.features, small.autoencoder
     with torch.no_grad():
         heard = Heard(unit(1, features.dimension), torch.full((1, features.dimension), 0.1))
-        seen = Understood.of_pictures(features, space, photos[:3])
+        seen = Understood.of_pictures(features, photos[:3])
         read = features.read(Heard.exact(features(photos[:3])))
         cosine = torch.nn.functional.cosine_similarity(read, features.read(heard), dim=1).mean((1, 2))
-        squares = torch.nn.functional.mse_loss(
-            space.encode(photos[:3]), features.estimate(heard).expand(3, -1, -1, -1), reduction="none"
-        )
-        found = image_errors(seen, Understood.of_features(features, heard))
-    torch.testing.assert_close(found, 1 - cosine + 0.4 * squares.flatten(1).mean(1))
+        alike = [ms_ssim(photo[None], space.decode(features.estimate(heard)).clamp(0, 1)) for photo in photos[:3]]
+        found = image_errors(seen, Understood.of_features(features, space, heard))
+        alone = image_errors(seen, Understood.of_features(features, None, heard))
+    torch.testing.assert_close(found, 1 - cosine + 1.5 * (1 - torch.cat(alike)))
+    torch.testing.assert_close(alone, 1 - cosine)
 
 
 def test_lost_features_have_no_say(small):
@@ -373,13 +374,13 @@ def test_lost_features_have_no_say(small):
     assert int(text_errors(found, half).argmin()) == 2
     features = small.features
     with torch.no_grad():
-        seen = Understood.of_features(features, Heard.exact(unit(5, features.dimension)))
-        told = Understood.of_features(features, Heard.nothing(1, features.dimension))
+        seen = Understood.of_features(features, small.autoencoder, Heard.exact(unit(5, features.dimension)))
+        told = Understood.of_features(features, small.autoencoder, Heard.nothing(1, features.dimension))
         assert image_errors(seen, told).tolist() == [1] * 5
 
 
 def test_each_weight_asks_its_own_network(small, photos):
-    untrained = replace(small, autoencoder=None)  # its latents have nothing to do with what its features tell
+    untrained = replace(small, autoencoder=None)  # it shows nothing like what its features tell
     reception = deliver(around(untrained, Still(photos), candidates=4), photos[:2], snr_db=20.0).reception
     image, text = (reselected(reception, Criterion(weight, 0.1, 0.1)) for weight in (1.0, 0.0))
     torch.testing.assert_close(image.scores, 10 * reception.image_errors)

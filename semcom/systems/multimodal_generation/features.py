@@ -12,7 +12,7 @@ from torch.nn import functional
 from channels._errors import UsageError
 from semcom.systems.deepjscc.networks import colour_dct
 from semcom.systems.multimodal_generation.air import Heard
-from semcom.systems.multimodal_generation.autoencoder import Residual, damp
+from semcom.systems.multimodal_generation.autoencoder import Autoencoder, Residual, damp
 
 SIDE = 128  # pixels of the pictures that have features
 GRID = 8  # positions a side that features have
@@ -110,6 +110,12 @@ class ImageFeatures(nn.Module):
     def estimate(self, heard: Heard) -> Float[Tensor, "rows latent 16 16"]:
         """The autoencoder's latent as far as noisy features tell it, in the mean square."""
         return self.leave(self.read(heard)).float()
+
+
+@torch.no_grad()
+def coarse(autoencoder: Autoencoder, features: ImageFeatures, image: Heard) -> Float[Tensor, "rows 3 h w"]:
+    """The picture of the latent that image features let estimate, in [0, 1]."""
+    return autoencoder.decode(features.estimate(image)).clamp(0, 1)
 
 
 def _first_stages(backbone: Any) -> Any:

@@ -15,7 +15,7 @@ from channels._rng import Rng
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.clip_guidance import ClipGuidance
-from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
+from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, coarse
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
 
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
@@ -235,9 +235,3 @@ def told(features: ImageFeatures, image: Heard, text: Heard) -> Condition:
         text.values * text_weight,
         text_weight,
     )
-
-
-@torch.no_grad()
-def coarse(autoencoder: Autoencoder, features: ImageFeatures, image: Heard) -> Float[Tensor, "rows 3 h w"]:
-    """The picture of the latent that image features let estimate, in [0, 1]."""
-    return autoencoder.decode(features.estimate(image)).clamp(0, 1)

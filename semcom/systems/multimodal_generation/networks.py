@@ -9,7 +9,7 @@ from channels._errors import UsageError
 from semcom.systems.multimodal_generation import clip as clips
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.clip import SYSTEM, Clip
-from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.features import ImageFeatures, coarse
 from semcom.systems.multimodal_generation.generator import Draws, Guidance
 from semcom.systems.multimodal_generation.words import TEMPLATES
 
@@ -30,7 +30,7 @@ class Networks:
 
     Args:
         clip, features: of both ends.
-        autoencoder: whose latents the image features tell, if they have a say in the choice.
+        autoencoder: shows the picture that image features alone tell, if its structure has a say in the choice.
         draws: of the receiver.
         weights: ids of all of them.
     """
@@ -91,7 +91,7 @@ def drawing(
         UsageError: no such weights, or weights that do not belong together.
     """
     from semcom.systems.multimodal_generation.clip_guidance import ClipGuidance
-    from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator, coarse
+    from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator
     from semcom.systems.multimodal_generation.pretrained import TURBO, load_stable_diffusion
     from semcom.weights import rebuild
 

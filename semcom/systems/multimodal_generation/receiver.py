@@ -58,7 +58,7 @@ class GenerationReceiver(Receiver):
     """Draws candidates from what came in and keeps the one that, seen by the same networks, tells the same.
 
     Args:
-        clip, features, autoencoder: see what a candidate tells; without the last, latents have no say.
+        clip, features, autoencoder: see what a candidate tells; without the last, structure has no say.
         draws: makes candidates.
         agreement: what both ends know.
         criterion: scores candidates.
@@ -120,8 +120,8 @@ class GenerationReceiver(Receiver):
         of_image, of_text = [], []
         for row, pictures in enumerate(drawn):
             seen = fitted(pictures)
-            told = Understood.of_features(self.features, image[row : row + 1])
-            of_image.append(image_errors(Understood.of_pictures(self.features, self.autoencoder, seen), told))
+            told = Understood.of_features(self.features, self.autoencoder, image[row : row + 1])
+            of_image.append(image_errors(Understood.of_pictures(self.features, seen), told))
             of_text.append(text_errors(self.clip.image_features(seen), text[row : row + 1]))
         shown = drawn
         if drawn.shape[-2:] != size:

@@ -1,7 +1,7 @@
 """The baseline without a generator: of known pictures those whose features come nearest to what came in.
 
 Of the image features their readings alone are compared: another picture of the same kind has things elsewhere, and with
-latents in the score the nearest one is less often of the same class.
+structure in the score the nearest one is less often of the same class.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ from torch import Tensor
 from channels._base import positive
 from channels._errors import UsageError
 from channels._rng import Rng
+from semcom.metrics import ms_ssim
 from semcom.system import Reception
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.choices import one_of
-from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.features import ImageFeatures, coarse
 
 Keep = Literal["best", "first", "random"]
 
@@ -24,7 +25,7 @@ IMAGE_SCALE, TEXT_SCALE = 0.02078, 0.04872
 """How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
 weights and clip_guidance 0.1 (`python -m semcom.systems.multimodal_generation scales
 --set multimodal_generation.clip_guidance=0.1`): the units in which both errors are added."""
-_LATENTS = 0.4  # weight of the latents beside the readings
+_STRUCTURE = 1.5  # weight of the structure beside the readings
 
 
 @dataclass(frozen=True)
@@ -74,24 +75,22 @@ class Understood:
 
     Args:
         reading: of the features, a unit vector at each position; zeros where nothing came in.
-        latents: the autoencoder's, estimated from features that came in, or of the pictures; None has no say.
+        pictures: that the features alone tell, or that are seen; None has no say.
     """
 
     reading: Float[Tensor, "rows hidden h w"]
-    latents: Float[Tensor, "rows latent latent_h latent_w"] | None
+    pictures: Float[Tensor, "rows 3 side side"] | None
 
     @classmethod
-    def of_features(cls, features: ImageFeatures, heard: Heard) -> Understood:
+    def of_features(cls, features: ImageFeatures, autoencoder: Autoencoder | None, heard: Heard) -> Understood:
         """Of features that came in."""
-        return cls(features.unit_reading(heard), features.estimate(heard))
+        told = None if autoencoder is None else coarse(autoencoder, features, heard)
+        return cls(features.unit_reading(heard), told)
 
     @classmethod
-    def of_pictures(
-        cls, features: ImageFeatures, autoencoder: Autoencoder | None, pictures: Float[Tensor, "rows 3 side side"]
-    ) -> Understood:
+    def of_pictures(cls, features: ImageFeatures, pictures: Float[Tensor, "rows 3 side side"]) -> Understood:
         """Of pictures in [0, 1], of the size that has features."""
-        latents = None if autoencoder is None else autoencoder.encode(pictures)
-        return cls(features.unit_reading(Heard.exact(features(pictures))), latents)
+        return cls(features.unit_reading(Heard.exact(features(pictures))), pictures)
 
 
 def reading_errors(
@@ -106,20 +105,21 @@ def reading_errors(
 
 
 def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candidates"]:
-    """`reading_errors` + 0.4 times the mean square between latents; 1 if nothing came in.
+    """`reading_errors` + 1.5 (1 - MS-SSIM) with the picture that the features alone tell; 1 if nothing came in.
 
-    Readings tell what is there, latents where: with the factor both spread alike over the candidates for a picture.
+    Readings tell what is there, structure where: with the factor both spread about alike over the candidates for a
+    picture.
 
     Args:
         found: of candidates.
         told: of the one row that came in.
     """
     errors = reading_errors(found.reading, told.reading)
-    if found.latents is None or told.latents is None:
+    if found.pictures is None or told.pictures is None:
         return errors
-    squares = (found.latents - told.latents).square().mean((1, 2, 3))
+    unlike = 1 - ms_ssim(found.pictures, told.pictures.expand_as(found.pictures))
     came = told.reading.square().sum((1, 2, 3)) > 0
-    return errors + _LATENTS * squares * came
+    return errors + _STRUCTURE * unlike * came
 
 
 def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
