@@ -21,7 +21,7 @@ from semcom.systems.multimodal_generation.features import ImageFeatures, coarse
 
 Keep = Literal["best", "first", "random"]
 
-IMAGE_SCALE, TEXT_SCALE = 0.02078, 0.04872
+IMAGE_SCALE, TEXT_SCALE = 0.0247, 0.04872
 """How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
 weights and clip_guidance 0.1 (`python -m semcom.systems.multimodal_generation scales
 --set multimodal_generation.clip_guidance=0.1`): the units in which both errors are added."""
