@@ -54,6 +54,7 @@ _NAMES = {
     "clip_image_similarity": "CLIP similarity of images",
     "clip_text_similarity": "CLIP similarity to the text",
     "mobilenet_similarity": "MobileNet similarity",
+    "candidate_diversity": "diversity of candidates",
     "ber": "BER",
     "bler": "BLER",
     "cbr": "cbr",

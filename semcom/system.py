@@ -11,6 +11,7 @@ from jaxtyping import Bool, Complex, Float, Int, UInt8
 from torch import Tensor
 
 from channels._base import Channel, Received
+from channels._errors import UsageError
 from channels._rng import Rng
 
 
@@ -25,6 +26,9 @@ class Sample:
         labels: int64 [rows, h, w], class of each pixel, or None.
         categories: int64 [rows], class of each whole picture, or None.
         names: what each picture is called, for tables and titles.
+
+    Raises:
+        UsageError: something is given of more pictures, or fewer.
     """
 
     images: Float[Tensor, "rows 3 h w"]
@@ -33,6 +37,12 @@ class Sample:
     labels: Int[Tensor, "rows h w"] | None = None
     categories: Int[Tensor, " rows"] | None = None
     names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("message", "captions", "labels", "categories"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.images):
+                raise UsageError(f"{name} must have one for each of {len(self.images)} pictures, not {len(given)}")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def rebuild(name: str, system: str, make: Callable[..., Network]) -> tuple[Netwo
         with seeded(0):
             network = make(**loaded.configuration)
     except TypeError as error:
-        raise UsageError(f"weights {name!r} are of another version of {system}: {error}") from None
+        raise UsageError(f"weights {name!r} are of another network or version of {system}: {error}") from None
     restore(network, loaded)
     return network.eval(), loaded.id
 

@@ -1,5 +1,6 @@
 """The diffusion half of multimodal generation: features, autoencoder, generator, and pipelines on disk."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -213,6 +214,15 @@ def test_training_lowers_what_it_should(tmp_path, monkeypatch, part, crop, loss)
         run.advance(sample)
     run.step = 0  # the same draws as at first
     assert run.advance(sample)[loss] < first
+
+
+def test_training_builds_on_the_bundled_networks():
+    from semcom.systems.multimodal_generation.networks import DEFAULTS
+    from semcom.systems.multimodal_generation.training import training
+
+    defaults = {name: parameter.default for name, parameter in inspect.signature(training).parameters.items()}
+    around = ("autoencoder", "features", "clip")
+    assert {name: defaults[name] for name in around} == {name: DEFAULTS[name] for name in around}
 
 
 def test_validation_takes_pictures_of_any_size():

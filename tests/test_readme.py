@@ -9,7 +9,8 @@ import yaml
 
 from semcom import check, scenario
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 YAML = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 
@@ -31,3 +32,8 @@ def test_the_system_of_the_readme_keeps_the_laws(tmp_path, monkeypatch):
 def test_scenarios_are_valid(text):
     data = yaml.safe_load(text)
     assert scenario.scenario_from(data).points()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("scenarios/*.yaml")), ids=lambda path: path.stem)
+def test_scenario_files_are_valid(path):
+    assert scenario.load_scenario(path).points()

@@ -131,7 +131,7 @@ def test_a_file_of_another_network_is_refused(path):
 
     with pytest.raises(UsageError, match=r"layer\.bias does not fit"):
         weights.rebuild(str(path), "toy", Wider)
-    with pytest.raises(UsageError, match="another version of toy"):
+    with pytest.raises(UsageError, match="another network or version of toy"):
         weights.rebuild(str(path), "toy", Renamed)
 
 

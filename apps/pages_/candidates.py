@@ -8,7 +8,7 @@ SYSTEM = st.session_state.get("candidates_system", "multimodal_generation")
 st.title("Candidates")
 st.write(
     "Features of the picture, and of a sentence about it, go over the air as a wave. The receiver generates several "
-    "pictures from what it heard, scores each by its own features, and keeps the best one."
+    "pictures from what it heard, compares each with it in features and structure, and keeps the nearest one."
 )
 
 shown = st.container()

@@ -2,7 +2,7 @@
 
 The transmitter sends what a convolutional network tells of a picture and what CLIP tells of a sentence about it. The
 receiver draws several candidates from the noisy features with a diffusion model, sees each of them with the same
-networks, and keeps the one whose features come nearest to both that it received.
+networks, and keeps the one that comes nearest to what it received: in both kinds of features, and in structure.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Heard:
-    """Numbers of unit mean square as they came in, without bias.
+    """Numbers as they came in, of unit mean square among those of a row that were sent.
 
     Args:
         values: float32.

@@ -118,6 +118,13 @@ def coarse(autoencoder: Autoencoder, features: ImageFeatures, image: Heard) -> F
     return autoencoder.decode(features.estimate(image)).clamp(0, 1)
 
 
+def fitted(images: Float[Tensor, "rows 3 h w"]) -> Float[Tensor, "rows 3 side side"]:
+    """Pictures as the image features know them: of 128 x 128 pixels, whatever they were."""
+    if images.shape[-2:] == (SIDE, SIDE):
+        return images
+    return functional.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+
+
 def _first_stages(backbone: Any) -> Any:
     """A frozen backbone without what lies behind stride 16."""
     del backbone.blocks[5:]

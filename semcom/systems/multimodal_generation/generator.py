@@ -15,7 +15,7 @@ from channels._rng import Rng
 from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.clip_guidance import ClipGuidance
-from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures, coarse
+from semcom.systems.multimodal_generation.features import GRID, SIDE, ImageFeatures
 from semcom.systems.multimodal_generation.flow import TIMES, Latents, Velocity, integrate, normal_velocity
 
 _SPREAD = 0.5  # variance of a latent around its estimate that the untrained generator assumes
@@ -199,10 +199,6 @@ class TinyGenerator:
         latents = integrate(velocity, noise.flatten(0, 1).to(image.values.device), steps)
         pictures = self.autoencoder.decode(latents).clamp(0, 1)
         return pictures.unflatten(0, (len(rng), candidates))
-
-    def coarse(self, image: Heard) -> Float[Tensor, "rows 3 h w"]:
-        """The picture that the image features alone tell, in the mean square: no diffusion, no text."""
-        return coarse(self.autoencoder, self.features, image)
 
     def velocity(self, condition: Condition) -> Velocity:
         """Where latents go, by the guidance."""

@@ -19,11 +19,10 @@ from semcom.metrics import psnr
 from semcom.system import Sample
 from semcom.systems.multimodal_generation.air import Heard, from_symbols, to_symbols
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
-from semcom.systems.multimodal_generation.features import ImageFeatures, coarse
+from semcom.systems.multimodal_generation.features import ImageFeatures, coarse, fitted
 from semcom.systems.multimodal_generation.flow import Latents, Velocity, integrate
 from semcom.systems.multimodal_generation.generator import Condition, Generator, TinyGenerator, told
 from semcom.systems.multimodal_generation.teacher import Teacher, between, distance
-from semcom.systems.multimodal_generation.transmitter import fitted
 from semcom.training_task import Phase, Send, Task
 
 _PERCEPTUAL = 0.1  # weight of the teacher's distance beside the mean absolute error

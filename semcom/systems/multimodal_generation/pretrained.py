@@ -42,14 +42,12 @@ class StableDiffusion:
         coarse: received image features to a picture.
         words: that prompts are made of, and `directions` [words, dimension] their unit vectors in the space of the
             received text features.
-        guidance: of the pipeline; 0 is what turbo pipelines were distilled for.
     """
 
     pipeline: Any  # diffusers' pipelines have no common type
     coarse: Coarse
     words: Sequence[str]
     directions: Float[Tensor, "words dimension"]
-    guidance: float = 0.0
 
     @property
     def side(self) -> int:
@@ -73,7 +71,7 @@ class StableDiffusion:
                 image=starts[row : row + 1].repeat(candidates, 1, 1, 1),
                 num_inference_steps=whole,
                 strength=min(1.0, (steps + 0.5) / whole),  # the last `steps`, half a step clear of diffusers' rounding
-                guidance_scale=self.guidance,
+                guidance_scale=0.0,  # what turbo pipelines were distilled for
                 generator=Rng([seed_for(seed, number) for number in range(candidates)]).generators,
                 output_type="pt",
             )
@@ -93,13 +91,12 @@ def load_stable_diffusion(
     coarse: Coarse,
     words: Sequence[str],
     directions: Float[Tensor, "words dimension"],
-    guidance: float = 0.0,
 ) -> StableDiffusion:
     """Read a Stable Diffusion pipeline from a local folder or, unless offline, from the hub.
 
     Args:
         name: a folder with model_index.json, or "owner/repository", such as `TURBO`.
-        coarse, words, directions, guidance: as in `StableDiffusion`.
+        coarse, words, directions: as in `StableDiffusion`.
 
     Raises:
         UsageError: no such pipeline, one of another kind, or one that is damaged.
@@ -117,7 +114,7 @@ def load_stable_diffusion(
     except Exception as error:  # diffusers and the hub's client raise what they stumble over
         raise UsageError(f"no Stable Diffusion pipeline {name!r}; {hub.fix(error)}") from None
     pipeline.set_progress_bar_config(disable=True)
-    return StableDiffusion(pipeline, coarse, words, directions, guidance)
+    return StableDiffusion(pipeline, coarse, words, directions)
 
 
 def _strength(reliability: Float[Tensor, " reals"]) -> float:

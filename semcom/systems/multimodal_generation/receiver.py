@@ -21,7 +21,7 @@ from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.choices import one_of
 from semcom.systems.multimodal_generation.clip import Clip
-from semcom.systems.multimodal_generation.features import ImageFeatures
+from semcom.systems.multimodal_generation.features import ImageFeatures, fitted
 from semcom.systems.multimodal_generation.generator import Draws
 from semcom.systems.multimodal_generation.selection import (
     Criterion,
@@ -32,7 +32,6 @@ from semcom.systems.multimodal_generation.selection import (
     kept,
     text_errors,
 )
-from semcom.systems.multimodal_generation.transmitter import fitted
 from semcom.systems.multimodal_generation.wire import CLASS_BITS, Wire
 from semcom.systems.multimodal_generation.words import CLASSES, sentence
 

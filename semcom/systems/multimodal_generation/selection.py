@@ -1,4 +1,4 @@
-"""Which candidate is kept: by its own features against those that came in, or otherwise after the fact."""
+"""Which candidate is kept: by its own features and structure against what came in, or otherwise after the fact."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ def training(
     trained: str = "heads",
     initial: str = "imagenet",
     sentences: str = "minilm",
-    autoencoder: str = "none",
-    features: str = "none",
-    clip: str = "none",
+    autoencoder: str = "multimodal_autoencoder",
+    features: str = "multimodal_features",
+    clip: str = "multimodal_clip",
 ) -> Task:
     """Train one of the networks.
 

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Complex, Float, UInt8
 from torch import Tensor
-from torch.nn import functional
 
 from channels import modem
 from channels._errors import UsageError
@@ -20,7 +19,7 @@ from semcom.systems.digital import header
 from semcom.systems.multimodal_generation import captions, quantiser, wire
 from semcom.systems.multimodal_generation.choices import one_of
 from semcom.systems.multimodal_generation.clip import Clip
-from semcom.systems.multimodal_generation.features import SIDE, ImageFeatures
+from semcom.systems.multimodal_generation.features import ImageFeatures, fitted
 from semcom.systems.multimodal_generation.wire import CLASS_BITS, Share, Wire
 from semcom.systems.multimodal_generation.words import CLASSES, sentence
 
@@ -120,13 +119,6 @@ class GenerationTransmitter(Transmitter):
     def _caption(self, text: str) -> _Coded:
         tokens, bits = captions.tokens_of(self.clip, text), self.agreement.token_bits
         return _Coded(len(tokens) * bits, lambda room: captions.to_bits(tokens, bits, room))
-
-
-def fitted(images: Float[Tensor, "rows 3 h w"]) -> Float[Tensor, "rows 3 side side"]:
-    """Pictures as the image features know them: of 128 x 128 pixels, whatever they were."""
-    if images.shape[-2:] == (SIDE, SIDE):
-        return images
-    return functional.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def _numbers(values: Float[Tensor, " reals"]) -> _Coded:

@@ -45,7 +45,8 @@ class Wire:
     The streams share the grant in proportion to their numbers, and the coded ones pay for the header unless it takes
     half of what they have. An analogue stream sends its numbers as often as they fit whole, so that its power is one
     without a scale to be sent, and leaves the rest to the text or unused; where they do not fit once it sends the first
-    of them, of unit mean square among themselves.
+    of them, of unit mean square among themselves. A class has the uses that it needs, even if those are more than its
+    part, or none.
 
     Args:
         cbr: complex channel uses per real number of the picture.
@@ -83,6 +84,8 @@ class Wire:
             part = granted * numbers[0] // sum(numbers) - asked * coded[0] // max(1, sum(coded))
         else:
             part = rest * numbers[0] // sum(numbers)
+        if self.text == "class":
+            part = min(part, rest - class_uses()) if rest >= class_uses() else rest
         image = _filled(self.image, part, self.image_reals)
         text = _filled(self.text, rest - image, self.text_reals)
         if not asked or (coded[0] and image) or (coded[1] and text):
@@ -105,6 +108,11 @@ class Wire:
 def scheme(index: int) -> Mcs:
     """What an index in the header means; 0 is the most robust, of which a class makes use without a header."""
     return schemes.adaptive().schemes[index]
+
+
+def class_uses() -> int:
+    """The least uses that hold a class."""
+    return modem.transport_uses(CLASS_BITS, scheme(0))
 
 
 def room(uses: int, index: int) -> int:
@@ -165,6 +173,6 @@ def _filled(stream: str, uses: int, reals: int) -> int:
         once = reals // 2
         return uses if uses < once else uses // once * once
     if stream == "class":
-        return uses if uses >= modem.transport_uses(CLASS_BITS, scheme(0)) else 0
+        return uses if uses >= class_uses() else 0
     fits = stream in _ADAPTIVE and uses > 0 and room(uses, len(schemes.adaptive().schemes) - 1) > 0
     return uses * fits
