@@ -263,9 +263,10 @@ def cost(options):
         start = time.perf_counter()
         list(deliveries(built, pictures, 10.0))
         times.append(time.perf_counter() - start)
+    again = f", then {min(times[1:]):.2f} s" if times[1:] else ""
     print(
         f"one picture of 128 x 128, {options.candidates} candidates, end to end, {torch.get_num_threads()} threads: "
-        f"first {times[0]:.2f} s, then {min(times[1:], default=math.nan):.2f} s; peak memory of the process "
+        f"first {times[0]:.2f} s{again}; peak memory of the process "
         f"{peak_mib():.0f} MiB, {before:.0f} MiB before the first picture; {built.weights}"
     )
 

@@ -23,7 +23,7 @@ from semcom.systems.multimodal_generation.air import Heard
 from semcom.systems.multimodal_generation.autoencoder import Autoencoder
 from semcom.systems.multimodal_generation.clip import tiny as tiny_clip
 from semcom.systems.multimodal_generation.features import ImageFeatures
-from semcom.systems.multimodal_generation.generator import Generator, Guidance, TinyGenerator
+from semcom.systems.multimodal_generation.generator import Generator, TinyGenerator
 from semcom.systems.multimodal_generation.selection import (
     Criterion,
     Understood,
@@ -186,13 +186,15 @@ def test_the_header_is_paid_for_by_those_that_need_it():
 def test_a_class_has_what_it_needs_and_leaves_the_rest():
     needs = wire.class_uses()
     for granted, image, text in (
-        (needs - 1, needs - 1, 0),
-        (needs, 0, needs),
+        (2 * needs - 1, 2 * needs - 1, 0),
+        (2 * needs, needs, needs),
         (200, 200 - needs, needs),
         (768, 512, 256),
     ):
         found = wire.Wire(granted / (3 * 128 * 128), "analogue", "class", 512, 256, 12).share((128, 128))
         assert found == wire.Share(0, image, text)
+    alone = wire.Wire(needs / (3 * 128 * 128), "none", "class", 512, 256, 12).share((128, 128))
+    assert alone == wire.Share(0, 0, needs)
 
 
 @pytest.mark.parametrize("streams", [("analogue", "analogue"), ("digital", "caption"), ("analogue", "digital")])
@@ -256,7 +258,7 @@ def test_streams_that_do_not_fit_are_an_outage(small, photos, image, text, cbr):
 
 def test_a_stream_that_does_not_fit_is_no_outage_beside_one_that_does(small, photos):
     def received(image):
-        system = around(small, Still(photos), cbr=0.0014, image_stream=image, text_stream="class")
+        system = around(small, Still(photos), cbr=0.002, image_stream=image, text_stream="class")
         assert not system.transmitter.agreement.share((128, 128)).text
         return deliver(system, photos[:2], snr_db=40.0, categories=torch.tensor([3, 9])).reception
 
@@ -469,8 +471,6 @@ def test_a_pipeline_is_told_in_its_own_words(small, monkeypatch):
     assert made.pipeline == identity == pretrained.TURBO
     assert made.directions.shape == (len(made.words), 8)
     assert made.coarse(Heard.nothing(1, 128)).shape == (1, 3, 128, 128)
-    with pytest.raises(UsageError, match="of preset: tiny alone"):
-        networks.drawing("base", small.clip, small.features, small.autoencoder, "", Guidance(text=9.0))
 
 
 def test_features_and_latents_belong_together(small, monkeypatch):
@@ -581,5 +581,8 @@ def test_build_refuses_before_it_loads_networks(unchecked):
         multimodal_generation.build(cbr=CBR, gallery_count=3)
     with pytest.raises(UsageError, match="image_weight"):
         multimodal_generation.build(cbr=CBR, image_weight=2.0)
+    for guidance in ({"text_guidance": 9.0}, {"clip_guidance": 0.1}):
+        with pytest.raises(UsageError, match="of preset: tiny alone"):
+            multimodal_generation.build(cbr=CBR, preset="base", **guidance)
     with pytest.raises(UsageError, match="text_guidance must be 0 to 20, not -1"):
         multimodal_generation.build(cbr=CBR, text_guidance=-1.0)

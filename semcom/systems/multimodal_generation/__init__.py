@@ -94,6 +94,8 @@ def build(
     if gallery_count is not None and generator != "retrieval":
         raise UsageError("gallery_count is of generator: retrieval alone")
     guidance, strength = Guidance(image_guidance, text_guidance), in_range(clip_guidance)
+    if preset == "base" and (strength or guidance != Guidance()):
+        raise UsageError("image_guidance, text_guidance and clip_guidance are of preset: tiny alone")
     criterion = Criterion(
         image_weight,
         IMAGE_SCALE if image_scale is None else image_scale,

@@ -96,8 +96,6 @@ def drawing(
     from semcom.weights import rebuild
 
     if preset == "base":
-        if clip_guidance or guidance not in (None, Guidance()):
-            raise UsageError("image_guidance, text_guidance and clip_guidance are of preset: tiny alone")
         name = generator or TURBO
         directions = clip.text_features([TEMPLATES[0].format(word) for word in clip.words])
         made = load_stable_diffusion(name, lambda image: coarse(autoencoder, features, image), clip.words, directions)

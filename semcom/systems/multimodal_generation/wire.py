@@ -46,7 +46,7 @@ class Wire:
     half of what they have. An analogue stream sends its numbers as often as they fit whole, so that its power is one
     without a scale to be sent, and leaves the rest to the text or unused; where they do not fit once it sends the first
     of them, of unit mean square among themselves. A class has the uses that it needs, even if those are more than its
-    part, or none.
+    part, but none beside features if they are more than half of the grant.
 
     Args:
         cbr: complex channel uses per real number of the picture.
@@ -85,7 +85,7 @@ class Wire:
         else:
             part = rest * numbers[0] // sum(numbers)
         if self.text == "class":
-            part = min(part, rest - class_uses()) if rest >= class_uses() else rest
+            part = min(part, rest - class_uses()) if rest >= 2 * class_uses() else rest
         image = _filled(self.image, part, self.image_reals)
         text = _filled(self.text, rest - image, self.text_reals)
         if not asked or (coded[0] and image) or (coded[1] and text):
