@@ -2,7 +2,8 @@
 
 python benchmarks/multimodal.py retrieval   recall of captions and pictures by CLIP, and classes by their names
 python benchmarks/multimodal.py selection   fidelity of the best of M candidates over any one of them, by both features,
-                                            one of them, chance and a genie; one generated set for all
+                                            one of them, more or less of each, chance and a genie; one generated
+                                            set for all
 python benchmarks/multimodal.py low_snr     classes and similarity in noise, against all baselines at equal uses
 python benchmarks/multimodal.py cost        seconds and peak memory of one picture, end to end
 python benchmarks/multimodal.py strip       pictures, all their candidates and scores; the chosen one is framed
@@ -40,6 +41,7 @@ from semcom.weights import rebuild
 NAME = "multimodal_generation"
 SYSTEMS = (NAME, "deepjscc")
 CHOICES = ("both features", "image features", "text features", "by chance", "genie")
+WEIGHTS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)  # of the image features in the choice
 LOW_SNR_METRICS = ("class_accuracy", "clip_image_similarity", "clip_text_similarity", "mobilenet_similarity")
 ROWS = 8  # pictures sent together
 
@@ -122,6 +124,7 @@ def selection(options):
         "image features": replace(criterion, image_weight=1.0),
         "text features": replace(criterion, image_weight=0.0),
     }
+    weighted = {weight: replace(criterion, image_weight=weight) for weight in options.weights}
     judge = rebuild(options.classifier, NAME, Classifier)[0].requires_grad_(False)
     fidelity = {
         "MobileNet similarity": lambda found, sent: functional.cosine_similarity(*map(judge.features, (found, sent))),
@@ -131,7 +134,7 @@ def selection(options):
     took = {count: seconds_of(built, pictures[:1], count) for count in options.candidates}
     built.receiver.candidates = most
     for snr_db in options.snr:
-        found, spread = {}, []  # (measure, choice, M) -> quality of what is shown, a row a picture
+        found, spread = {}, []  # (measure, choice or weight, M) -> quality of what is shown, a row a picture
         singles = {name: [] for name in fidelity}  # what one candidate has on average: all are alike until one chooses
         for delivery, (rng,) in deliveries(built, pictures, snr_db):
             reception = delivery.reception
@@ -153,6 +156,11 @@ def selection(options):
                     for choice, index in chosen.items():
                         shown = values[torch.arange(len(values)), index]
                         found.setdefault((name, choice, count), []).extend(shown.tolist())
+            for weight, one in weighted.items():
+                index = reselected(reception, one).chosen
+                for name, values in quality.items():
+                    shown = values[torch.arange(len(values)), index]
+                    found.setdefault((name, weight, most), []).extend(shown.tolist())
         if spread:
             print(f"\n{snr_db:g} dB: 1 - cosine between two candidates, MobileNet features: {mean(spread)}")
         for name in quality:
@@ -168,6 +176,14 @@ def selection(options):
                 means = (fixed(mean(gains[choice]), 4) for choice in CHOICES)
                 rows.append([f"{count} candidates", *means, share, f"{took[count]:.2f}"])
             table(["", *CHOICES, "share of the genie's gain", "s a picture"], rows)
+            if most > 1:
+                usual, rows = np.array(found[name, "both features", most]), []
+                for weight in weighted:
+                    shown = np.array(found[name, weight, most])
+                    rows.append([f"{weight:g}", fixed(mean(shown - single), 4), fixed(mean(shown - usual), 4)])
+                print()
+                by_weight = f"best of {most} by image_weight"
+                table([by_weight, "more than any one", f"more than by {criterion.image_weight:g}"], rows)
 
 
 def seconds_of(built, pictures, candidates):
@@ -325,6 +341,17 @@ def decibels(text):
     return value
 
 
+def portion(text):
+    """A weight from the command line."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text}")
+    return value
+
+
 def picture_file(text):
     """Where a picture can be written."""
     path = Path(text)
@@ -358,6 +385,7 @@ def main():
         command.add_argument("--images", default=sources.get(measured, "photos"), help="default %(default)s")
         if measured is selection:
             command.add_argument("--candidates", type=whole, nargs="+", default=[1, 2, 4, 8, 16])
+            command.add_argument("--weights", type=portion, nargs="+", default=WEIGHTS, help="of the image features")
             command.add_argument("--classifier", default=measures.CLASSIFIER, help='weight file, or "none"')
         else:
             command.add_argument("--candidates", type=whole, default=4, help="default %(default)s")

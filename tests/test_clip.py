@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import their_models
 import torch
 from PIL import Image
 from torch import nn
@@ -238,30 +239,7 @@ def test_the_text_teacher_names_its_package(monkeypatch):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """A tiny CLIP as open_clip keeps it on disk."""
-    import open_clip
-    from safetensors.torch import save_file
-
-    config = {
-        "embed_dim": 24,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 16},
-        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-    }
-    with weights.seeded(0):
-        model = open_clip.CLIP(**config)
-    folder = tmp_path / "their_clip"
-    folder.mkdir()
-    save_file(
-        {key: value.contiguous() for key, value in model.state_dict().items()}, folder / "open_clip_model.safetensors"
-    )
-    preprocess = {
-        "mean": [0.5, 0.4, 0.3],
-        "std": [0.2, 0.3, 0.25],
-        "interpolation": "bicubic",
-        "resize_mode": "shortest",
-    }
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
-    return folder
+    return their_models.clip(tmp_path / "their_clip")
 
 
 def test_a_folder_of_open_clip_gives_the_features_that_open_clip_gives(checkpoint):

@@ -4,6 +4,7 @@ import inspect
 from dataclasses import replace
 
 import pytest
+import their_models
 import torch
 
 from channels._errors import UsageError
@@ -19,6 +20,7 @@ from semcom.systems.multimodal_generation.flow import integrate, normal_velocity
 from semcom.systems.multimodal_generation.generator import Generator, Guidance, TinyGenerator, told
 from semcom.systems.multimodal_generation.pretrained import load_stable_diffusion
 from semcom.systems.multimodal_generation.selection import text_errors
+from semcom.systems.multimodal_generation.teacher import Teacher, distance
 from semcom.train import Run
 from semcom.train_settings import Settings
 from semcom.weights import seeded
@@ -315,36 +317,7 @@ def test_what_is_drawn_teaches_each_step_as_if_its_place_were_given(tiny):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A Stable Diffusion pipeline in the format of the real ones, with next to nothing inside."""
-    from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    path = tmp_path_factory.mktemp("turbo")
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(letter + "</w>" for letter in letters), ",</w>"]
-    with seeded(0):
-        text = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokens), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-                num_attention_heads=2, max_position_embeddings=77, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-            )
-        )  # fmt: skip
-        unet = UNet2DConditionModel(
-            sample_size=8, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=16,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), norm_num_groups=4, attention_head_dim=4,
-        )  # fmt: skip
-        vae = AutoencoderKL(
-            block_out_channels=(8, 8, 8, 8), latent_channels=4, norm_num_groups=4, sample_size=64,
-            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        )  # fmt: skip
-    tokenizer = CLIPTokenizer(
-        vocab={token: number for number, token in enumerate(tokens)}, merges=[], model_max_length=77
-    )
-    scheduler = EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1)
-    parts = (vae, text, tokenizer, unet, scheduler, None, None)
-    StableDiffusionPipeline(*parts, requires_safety_checker=False).save_pretrained(path)
-    return path
+    return their_models.stable_diffusion(tmp_path_factory.mktemp("turbo"))
 
 
 def turbo(folder):
@@ -389,3 +362,20 @@ def test_missing_stable_diffusion_says_what_to_do_in_one_line(monkeypatch, tmp_p
         with pytest.raises(UsageError, match="give a folder that holds it") as raised:
             load_stable_diffusion(name, lambda image: image.values, ["dog"], torch.eye(1))
         assert "\n" not in str(raised.value)
+
+
+def test_the_teacher_says_what_its_whole_network_says_and_is_at_no_distance_from_itself():
+    with seeded(1):
+        teacher = Teacher("random")
+    images, others = seeds(4).uniform(3, 64, 64).split(2)
+    with torch.no_grad():
+        stages = teacher.stages(images, 5)
+        whole = teacher.network((images * 255 - 127) / 128).softmax(1)
+        torch.testing.assert_close(teacher.verdict(stages[3]), whole)
+        torch.testing.assert_close(teacher.logits(stages[4]).softmax(1), whole)
+        torch.testing.assert_close(distance(teacher, images, images), torch.zeros(2))
+        by_hand = sum(
+            2 - 2 * torch.nn.functional.cosine_similarity(one, other, 1).mean((1, 2))
+            for one, other in zip(stages[:3], teacher.stages(others, 3), strict=True)
+        )
+        torch.testing.assert_close(distance(teacher, images, others), by_hand, atol=1e-5, rtol=1e-4)

@@ -21,6 +21,7 @@ BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "multimodal.py"
         ("strip --out strip.txt", "must be a file that ends in"),
         ("selection --candidates 0", "must be a whole number above 0, not 0"),
         ("selection --snr nan", "must be a number of dB, not nan"),
+        ("selection --weights 2", "must be a number from 0 to 1, not 2"),
         ("retrieval --images photos --classes photos --count 1", "photos has no captions"),
     ],
 )
@@ -50,8 +51,18 @@ def test_nobody_chooses_better_than_a_genie(monkeypatch, capsys):
     chosen = "selection --images photos --count 2 --candidates 1 3 --snr 0 --classifier none"
     monkeypatch.setattr(sys, "argv", [BENCHMARK.name, *chosen.split(), "--set", "multimodal_generation.steps=1"])
     runpy.run_path(str(BENCHMARK), run_name="__main__")
-    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("3 candidates")]
-    gains = np.array([[float(gain) for gain in re.findall(r"(-?\d+\.\d+) \[", row)[:5]] for row in rows])
+    printed = capsys.readouterr().out
+    gains = means(printed, "3 candidates")
     assert len(gains) == 2
     assert (gains[:, :4] <= gains[:, 4:]).all()
     assert (gains[:, 4] >= 0).all()
+    for weight, column in (("0  ", 2), ("0.7  ", 0), ("1  ", 1)):
+        more = means(printed, weight)
+        assert np.array_equal(more[:, 0], gains[:, column])
+        np.testing.assert_allclose(more[:, 1], gains[:, column] - gains[:, 0], atol=1.01e-4)
+
+
+def means(printed, head):
+    """Of the estimates in all rows that begin so."""
+    rows = [line for line in printed.splitlines() if line.startswith(head)]
+    return np.array([[float(found) for found in re.findall(r"(-?\d+\.\d+) \[", row)[:5]] for row in rows])

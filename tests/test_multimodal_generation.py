@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from channels import awgn, rayleigh, tdl
+from channels import awgn, broadcast, rayleigh, tdl, uplink
 from channels._errors import UsageError
 from channels._rng import Rng, seed_for
 from semcom import check
@@ -413,6 +413,28 @@ def test_users_do_not_disturb_each_other(small, photos, channel):
         row = slice(user, user + 1)
         torch.testing.assert_close(together.reception.images[row], alone.reception.images, atol=1e-5, rtol=0)
         torch.testing.assert_close(together.reception.scores[row], alone.reception.scores, atol=1e-4, rtol=1e-4)
+
+
+def own_features(small, photos, rows):
+    """What users send of these pictures."""
+    with torch.no_grad():
+        return small.features(photos[rows]), small.clip.text_features([sentence(TEXTS[row]) for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("channel", "sent"),
+    [(uplink.build(antennas=16), [0, 1, 2]), (broadcast.build(fading="rayleigh"), [0, 0, 0])],
+    ids=["uplink", "broadcast"],
+)
+def test_each_user_is_told_its_own_features_as_noisy_as_it_says(small, photos, channel, sent):
+    told = Still(photos)
+    deliver(around(small, told), photos[:3], users=3, channel=channel, snr_db=15.0)
+    image, text = told.told[0]
+    images, texts = own_features(small, photos, sent)
+    for heard, own in ((image, images), (text, texts * texts.shape[1] ** 0.5)):
+        spread = ((heard.values - own) / heard.noise.sqrt()).square().mean(1)
+        within = 6 * (2 / own.shape[1]) ** 0.5
+        torch.testing.assert_close(spread, torch.ones(3), atol=within, rtol=0)
 
 
 def test_pictures_of_other_sizes_come_back_in_theirs(small, photos):
