@@ -124,7 +124,7 @@ def selection(options):
         "image features": replace(criterion, image_weight=1.0),
         "text features": replace(criterion, image_weight=0.0),
     }
-    weighted = {weight: replace(criterion, image_weight=weight) for weight in options.weights}
+    weighted = {weight: replace(criterion, image_weight=weight) for weight in options.weights if most > 1}
     judge = rebuild(options.classifier, NAME, Classifier)[0].requires_grad_(False)
     fidelity = {
         "MobileNet similarity": lambda found, sent: functional.cosine_similarity(*map(judge.features, (found, sent))),
@@ -176,7 +176,7 @@ def selection(options):
                 means = (fixed(mean(gains[choice]), 4) for choice in CHOICES)
                 rows.append([f"{count} candidates", *means, share, f"{took[count]:.2f}"])
             table(["", *CHOICES, "share of the genie's gain", "s a picture"], rows)
-            if most > 1:
+            if weighted:
                 usual, rows = np.array(found[name, "both features", most]), []
                 for weight in weighted:
                     shown = np.array(found[name, weight, most])

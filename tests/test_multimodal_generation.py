@@ -415,25 +415,22 @@ def test_users_do_not_disturb_each_other(small, photos, channel):
         torch.testing.assert_close(together.reception.scores[row], alone.reception.scores, atol=1e-4, rtol=1e-4)
 
 
-def own_features(small, photos, rows):
-    """What users send of these pictures."""
-    with torch.no_grad():
-        return small.features(photos[rows]), small.clip.text_features([sentence(TEXTS[row]) for row in rows])
-
-
 @pytest.mark.parametrize(
     ("channel", "sent"),
     [(uplink.build(antennas=16), [0, 1, 2]), (broadcast.build(fading="rayleigh"), [0, 0, 0])],
     ids=["uplink", "broadcast"],
 )
-def test_each_user_is_told_its_own_features_as_noisy_as_it_says(small, photos, channel, sent):
-    told = Still(photos)
-    deliver(around(small, told), photos[:3], users=3, channel=channel, snr_db=15.0)
-    image, text = told.told[0]
-    images, texts = own_features(small, photos, sent)
-    for heard, own in ((image, images), (text, texts * texts.shape[1] ** 0.5)):
-        spread = ((heard.values - own) / heard.noise.sqrt()).square().mean(1)
-        within = 6 * (2 / own.shape[1]) ** 0.5
+def test_each_user_is_told_what_was_sent_to_it_as_noisily_as_it_knows(small, photos, channel, sent):
+    media, told = 10, Still(photos)
+    sample = Sample(photos[:3].repeat(media, 1, 1, 1), captions=TEXTS * media)
+    Link(around(small, told), channel).deliver(sample, 15.0, list(range(3 * media)), users=3)
+    with torch.no_grad():
+        images = small.features(photos[sent])
+        texts = small.clip.text_features([sentence(TEXTS[row]) for row in sent]) * small.clip.dimension**0.5
+    for heard, own in zip(told.told[0], (images, texts), strict=True):
+        normal = (heard.values - own.repeat(media, 1)) / heard.noise.sqrt()
+        spread = normal.square().unflatten(0, (media, 3)).mean((0, 2))
+        within = 6 * (2 / (media * own.shape[1])) ** 0.5
         torch.testing.assert_close(spread, torch.ones(3), atol=within, rtol=0)
 
 

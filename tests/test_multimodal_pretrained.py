@@ -10,11 +10,13 @@ from semcom.images import load
 from semcom.link import Link
 from semcom.system import Sample
 from semcom.systems import multimodal_generation
+from semcom.systems.multimodal_generation import clip as clips
+from semcom.systems.multimodal_generation.words import sentence
 
 CBR = 1 / 64
 
 
-def in_folders(path, monkeypatch):
+def in_folders(path, _):
     return str(their_models.clip(path / "clip")), str(their_models.stable_diffusion(path / "pipeline"))
 
 
@@ -37,12 +39,16 @@ def test_candidates_are_drawn_seen_and_chosen_by_the_models_given(kept, tmp_path
     )
     photos = torch.stack([photo.pixels for photo in load("photos", 2, 128)])
     sample = Sample(photos, captions=("a wall", "two dogs"))
-    delivery = Link(base, awgn.build()).deliver(sample, 10.0, [1, 2])
-    reception = delivery.reception
+    reception = Link(base, awgn.build()).deliver(sample, 60.0, [1, 2]).reception
     assert reception.candidates.shape == (2, 3, 3, 128, 128)
     assert torch.equal(reception.chosen, reception.scores.argmin(1))
     assert torch.equal(reception.images, reception.candidates[torch.arange(2), reception.chosen])
     assert (reception.candidates[:, 0] - reception.candidates[:, 1]).abs().amax((1, 2, 3)).min() > 1e-3
     assert {clip, pipeline} <= set(base.weights.split(", "))
-    alone = Link(base, awgn.build()).deliver(Sample(photos[1:], captions=("two dogs",)), 10.0, [2]).reception
+    sees = clips.load("base", clip)
+    said = sees.text_features([sentence(caption) for caption in sample.captions])
+    for row, candidates in enumerate(reception.candidates):
+        unlike = 1 - sees.image_features(candidates) @ said[row]
+        torch.testing.assert_close(reception.text_errors[row], unlike, atol=1e-3, rtol=0)
+    alone = Link(base, awgn.build()).deliver(Sample(photos[1:], captions=("two dogs",)), 60.0, [2]).reception
     torch.testing.assert_close(alone.images, reception.images[1:], atol=1e-3, rtol=0)
