@@ -148,7 +148,8 @@ def selection(options):
             for name, values in quality.items():
                 singles[name].extend(values.mean(1).tolist())
             for count in options.candidates:
-                chosen = {name: reselected(reception, one, candidates=count).chosen for name, one in by.items()}
+                criteria = by | weighted if count == most else by
+                chosen = {name: reselected(reception, one, candidates=count).chosen for name, one in criteria.items()}
                 chosen["by chance"] = reselected(reception, criterion, "random", count, rng).chosen
                 for name, values in quality.items():
                     few = reselected(reception, criterion, candidates=count)
@@ -156,11 +157,6 @@ def selection(options):
                     for choice, index in chosen.items():
                         shown = values[torch.arange(len(values)), index]
                         found.setdefault((name, choice, count), []).extend(shown.tolist())
-            for weight, one in weighted.items():
-                index = reselected(reception, one).chosen
-                for name, values in quality.items():
-                    shown = values[torch.arange(len(values)), index]
-                    found.setdefault((name, weight, most), []).extend(shown.tolist())
         if spread:
             print(f"\n{snr_db:g} dB: 1 - cosine between two candidates, MobileNet features: {mean(spread)}")
         for name in quality:
@@ -330,24 +326,24 @@ def whole(text):
     return int(text)
 
 
+def number(text):
+    """A number from the command line; what is none is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
 def decibels(text):
     """An SNR from the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    if not math.isfinite(value := number(text)):
         raise argparse.ArgumentTypeError(f"must be a number of dB, not {text}")
     return value
 
 
 def portion(text):
     """A weight from the command line."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
+    if not 0 <= (value := number(text)) <= 1:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text}")
     return value
 
