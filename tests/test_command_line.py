@@ -173,20 +173,23 @@ def test_ctrl_c_says_how_to_go_on(scenario_data, write_scenario, tmp_path, worke
     scenario_data |= {"repetitions": 500}
     out = tmp_path / "out"
     command = [*COMMAND, "run", str(write_scenario(scenario_data)), "--out", str(out), "--quiet"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--workers", str(workers)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=_hears_interrupts,
         start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(seconds)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
-    _, errors = process.communicate(timeout=60)
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not list(out.glob(moment)) and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and its workers
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     (line,) = errors.splitlines()
     assert "the same command goes on from there" in line
