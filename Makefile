@@ -1,12 +1,11 @@
-# Everything runs inside .venv, which `make setup` creates from constraints.txt; EXTRAS='[onnx,ray,tensorflow]' adds these.
+# All targets use .venv, which `make setup` creates from constraints.txt; EXTRAS='[semantic,app]' installs fewer packages.
 PYTHON ?= python3
-EXTRAS ?=
+EXTRAS ?= [all]
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUN    := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo app screenshots test lint format bench notebooks clean
+.PHONY: help setup demo app screenshots results docs test lint format bench notebooks weights clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -14,7 +13,7 @@ help: ## list the targets
 setup: $(VENV)/ready ## create .venv with the pinned versions
 
 ifneq ($(filter-out $(shell cat $(VENV)/ready 2>/dev/null),$(EXTRAS)),)
-.PHONY: $(VENV)/ready  # made before, without these extras
+.PHONY: $(VENV)/ready  # .venv exists without these extras
 endif
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -29,32 +28,42 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	fi
 	@echo '$(EXTRAS)' > $@
 
-demo: setup ## sweep real photos over the air; table, figure and picture strip in runs/quickstart
-	@$(RUN) $(BIN)/semcom run scenarios/quickstart.yaml --out runs/quickstart
+demo: setup ## simulate scenarios/quickstart.yaml; tables, figure and image strip in runs/quickstart
+	@$(BIN)/semcom run scenarios/quickstart.yaml --out runs/quickstart
 
 app: setup ## start the interactive demo in the browser
-	@$(RUN) $(BIN)/semcom app
+	@$(BIN)/semcom app
 
-screenshots: setup ## pictures of the demo, taken by its browser test, in runs/screenshots; those of the README in docs/
+screenshots: setup ## save screenshots of the demo in runs/screenshots, and those of the README in docs/
 	@mkdir -p runs/screenshots
-	@$(RUN) SEMCOM_SCREENSHOTS=runs/screenshots $(BIN)/python -m pytest tests/test_app_browser.py -k screenshots
+	@SEMCOM_SCREENSHOTS=runs/screenshots $(BIN)/python -m pytest tests/apps/test_app_browser.py -k screenshots
 	@cp runs/screenshots/app_compare_desktop.png runs/screenshots/app_hide_desktop.png \
 	  runs/screenshots/app_send_phone.png docs/
 
-notebooks: setup ## execute the teaching notebooks and render them as pages in runs/notebooks
-	@$(RUN) $(BIN)/python -m nbconvert --execute --to html --output-dir runs/notebooks notebooks/*.ipynb
+notebooks: setup ## execute the notebooks and save them as HTML pages in runs/notebooks
+	@$(BIN)/python -m nbconvert --execute --to html --output-dir runs/notebooks notebooks/*.ipynb
+
+results: setup ## render the results pages from results/; NAMES="a b" measures these again first (hours for some)
+	@$(if $(NAMES),$(BIN)/python benchmarks/results.py run $(NAMES) --workers 2,$(BIN)/python benchmarks/results.py render)
+
+weights: setup ## train the bundled networks again and compare them, as in NAMES="scene_segmenter"; days for all
+	@$(BIN)/python recipes/make.py $(NAMES)
+
+docs: setup ## build the documentation site in docs/_build/html; notebooks run once and are cached
+	@$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 test: setup ## run all tests
-	@$(RUN) $(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2
 
-lint: setup ## format check, lint and types
+lint: setup ## check format, lint rules and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/mypy apps/demo.py apps/semcom_demo apps/pages_
 
-format: setup ## rewrite files in the house format
+format: setup ## format all Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: setup ## speed of the LDPC decoder and the channels beside Sionna, in one run
-	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/air.py --out runs/bench/air.json
+bench: setup ## measure the speed of the LDPC decoder and of the channels, compared with Sionna
+	@$(BIN)/python benchmarks/ldpc.py --out runs/bench && $(BIN)/python benchmarks/channel_models.py --out runs/bench
 
-clean: ## remove .venv and caches, never runs/
+clean: ## remove .venv and caches; runs/ is not removed
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build *.egg-info

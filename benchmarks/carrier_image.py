@@ -1,74 +1,119 @@
-"""What carrier images carry, lose and cost, measured.
+"""Benchmarks of carrier images: capacity, mask codes, message loss, image quality and overhead.
 
-python benchmarks/carrier_image.py capacity         bits a picture, 10^5 round trips a ratio, time beside the networks
-python benchmarks/carrier_image.py wire             bits of the three wire forms at every mask ratio, with a figure
-python benchmarks/carrier_image.py payload          lost messages, against the modem's own block errors and theory
-python benchmarks/carrier_image.py quality          PSNR over AWGN, against harmonic inpainting of noiseless patches and
-                                                    against AVIF with the same message beside it
-python benchmarks/carrier_image.py price            what the message costs the picture, against random and best masks
-python benchmarks/carrier_image.py overhead         channel uses with the sparse code and with all tokens
+python benchmarks/carrier_image.py capacity     message bits per image, 10^5 round trips per mask ratio, run time
+                                                relative to the networks
+python benchmarks/carrier_image.py mask_codes   length of the three mask codes at every mask ratio, with a figure
+python benchmarks/carrier_image.py message      message loss, compared with the block errors of the modem and the
+                                                finite-blocklength bound
+python benchmarks/carrier_image.py quality      PSNR over AWGN, compared with harmonic inpainting of error-free patches
+                                                and with AVIF and the same message multiplexed
+python benchmarks/carrier_image.py mask_cost    PSNR difference between message masks and random or best-of-64 masks
+python benchmarks/carrier_image.py overhead     channel uses with visible tokens and with all tokens
 
-Each takes --count (pictures, payloads or messages) and says what it was.
+`--count` sets the number of images or messages. `--out results` writes the tables of the results page.
 """
 
 import argparse
 import math
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import outputs
 import torch
 
 from channels import awgn
-from channels._rng import Rng, seed_for
-from channels.modem import decode, encode
-from semcom.codecs.mask_positions import WIRE_FORMS, ConstantWeight, smallest_wire_form, wire_bits
-from semcom.images import load
+from channels.modem.transport_block import decode, encode
+from channels.rng import Rng, seed_for
+from semcom.codecs.mask_positions import MASK_CODES, ConstantWeight, mask_code_bits, shortest_mask_code
+from semcom.images.sources import load
 from semcom.link import Link
-from semcom.metrics import psnr
+from semcom.metrics.fidelity import psnr
+from semcom.results.intervals import estimate, proportion
 from semcom.system import Sample
-from semcom.systems import bits_beside, carrier_image, harmonic_inpainting
-from semcom.systems.carrier_image.agreement import kept_patches
+from semcom.systems import carrier_image, harmonic_inpainting, multiplexed_message
+from semcom.systems.carrier_image.agreement import visible_patches
 
-KEPT = (0.75, 0.5, 0.25, 0.1, 0.05)
-PRICE_SNR_DB = 10.0
+VISIBLE_RATIOS = (0.75, 0.5, 0.25, 0.1, 0.05)
+MASK_COST_SNR_DB = 10.0
+TABLES = {  # tables of each measurement
+    "capacity": {
+        "carrier_capacity": (
+            *("Patches", "Masked patches", "Message (bits)", "Messages", "Wrong messages", "Embedding (us)"),
+            *("Extraction (us)", "Relative to the networks"),
+        )
+    },
+    "message": {
+        "carrier_message": (
+            *("SNR (dB)", "Messages", "Decoding failures", "Rate", "Block error rate of the modem"),
+            "Finite-blocklength bound",
+        )
+    },
+    "quality": {
+        "carrier_quality": (
+            "SNR (dB)",
+            *("Carrier image, visible ratio 1/2, CBR 1/8", "AVIF + multiplexed message, CBR 1/8"),
+            *("Carrier image, visible ratio 1/4, CBR 1/16", "AVIF + multiplexed message, CBR 1/16"),
+        ),
+        "carrier_reference": ("Quantity", "Visible ratio 1/2", "Visible ratio 1/4"),
+    },
+    "mask_cost": {
+        "carrier_mask_cost": (
+            "Visible ratio",
+            "Message mask minus random mask, PSNR (dB)",
+            "Message mask minus best of 64 masks, PSNR (dB)",
+        )
+    },
+    "overhead": {
+        "carrier_overhead": (
+            *("Visible ratio", "Message (bits)", "Channel uses, visible tokens", "Of these, header"),
+            *("Channel uses, all tokens", "Saved", "Message bits per channel use"),
+        )
+    },
+}
+TARGET_DB = {0.5: 24.5, 0.25: 21.0}  # PSNR of the carrier image that its training aimed at
 GRIDS = {196: (49, 98, 147, 176, 186), 256: (64, 128, 192, 230, 243)}
 
 
 def capacity(options):
     system = carrier_image.build(cbr=1 / 8, weights=options.weights)
     transmitter, receiver = system.transmitter, system.receiver
-    print(f"{options.count} random payloads a row")
-    print("patches masked  bits   embed us extract us   networks ms    share")
+    print(f"{options.count} random messages per row")
+    print("patches masked  bits   embed us extract us   networks ms    ratio")
+    rows = []
     for patches, ratios in GRIDS.items():
         for masked in ratios:
             code = ConstantWeight(patches, masked)
-            payloads = np.random.default_rng(0).integers(0, 2, (options.count, code.bits), dtype=np.uint8)
+            messages = np.random.default_rng(0).integers(0, 2, (options.count, code.bits), dtype=np.uint8)
             times = [time.process_time()]
-            masks = code.embed(payloads)
+            masks = code.embed(messages)
             times.append(time.process_time())
-            back = code.extract(masks)
+            extracted = code.extract(masks)
             times.append(time.process_time())
-            if not (back == payloads).all() or not (masks.sum(1) == masked).all():
-                raise SystemExit(f"{patches} {masked}: a payload did not come back")
-            embed, extract = np.diff(times) / len(payloads) * 1e6
+            wrong = int(((extracted != messages).any(1) | (masks.sum(1) != masked)).sum())
+            embed, extract = np.diff(times) / len(messages) * 1e6
             line = f"{patches:7} {masked:6} {code.bits:5} {embed:10.1f} {extract:10.1f}"
+            row = [patches, masked, code.bits, options.count, wrong, f"{embed:.0f}", f"{extract:.0f}", ""]
             if patches == 256:
-                kept = torch.stack([kept_patches(mask) for mask in masks[:8]])
+                visible = torch.stack([visible_patches(mask) for mask in masks[:8]])
                 images = torch.rand(8, 3, 128, 128)
                 with torch.inference_mode():
                     passes = []
                     for _ in range(5):
                         start = time.process_time()
-                        latents = transmitter.encoder(images, kept)
-                        receiver.decoder(latents, torch.full_like(latents, 0.1), kept)
+                        latents = transmitter.encoder(images, visible)
+                        receiver.decoder(latents, torch.full_like(latents, 0.1), visible)
                         passes.append((time.process_time() - start) / 8)
-                line += f" {1e3 * min(passes):13.1f} {(embed + extract) * 1e-6 / min(passes):8.2%}"
+                row[-1] = f"{(embed + extract) * 1e-6 / min(passes):.2%}"
+                line += f" {1e3 * min(passes):13.1f} {row[-1]:>8}"
             print(line, flush=True)
-    print("every payload came back")
+            rows.append(row)
+    print(f"{sum(row[4] for row in rows)} messages extracted with an error")
+    return {"carrier_capacity": rows}
 
 
-def wire(options):
+def mask_codes(options):
     import matplotlib
 
     matplotlib.use("agg")
@@ -76,46 +121,55 @@ def wire(options):
 
     figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
     masked = range(257)
-    for form in WIRE_FORMS:
-        axes.plot([m / 256 for m in masked], [wire_bits(form, 256, m) for m in masked], label=form)
-    axes.plot([m / 256 for m in masked], [ConstantWeight(256, m).bits for m in masked], ":", label="payload")
-    axes.set(xlabel="mask ratio", ylabel="bits a mask of 256 patches", ylim=(0, 400))
+    labels = {"bitmap": "Bitmap", "index_list": "Index list", "enumerative": "Enumerative"}
+    for code in MASK_CODES:
+        axes.plot([m / 256 for m in masked], [mask_code_bits(code, 256, m) for m in masked], label=labels[code])
+    axes.plot([m / 256 for m in masked], [ConstantWeight(256, m).bits for m in masked], ":", label="Message")
+    axes.set(xlabel="Mask ratio", ylabel="Bits per mask of 256 patches", ylim=(0, 400))
     axes.legend()
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out / "carrier_wire_forms.svg")
-    print("patches masked" + "".join(f"{form:>13}" for form in WIRE_FORMS) + "   payload  smallest")
+    outputs.write_figure(options.out, figure, dpi=100)
+    print("patches masked" + "".join(f"{code:>13}" for code in MASK_CODES) + "   message  shortest")
     for patches, ratios in GRIDS.items():
         for m in ratios:
-            bits = "".join(f"{wire_bits(form, patches, m):13}" for form in WIRE_FORMS)
-            print(f"{patches:7} {m:6}{bits} {ConstantWeight(patches, m).bits:9}  {smallest_wire_form(patches, m)}")
-    print(options.out / "carrier_wire_forms.svg")
+            bits = "".join(f"{mask_code_bits(code, patches, m):13}" for code in MASK_CODES)
+            print(f"{patches:7} {m:6}{bits} {ConstantWeight(patches, m).bits:9}  {shortest_mask_code(patches, m)}")
+    print(options.out)
 
 
-def payload(options):
-    """The payload path alone: the symbols of the digital part, whose receiver needs no network."""
+def message(options):
+    """Decoding failures of messages, simulated with the header symbols alone; no network is required."""
     agreement = carrier_image.build(cbr=1 / 8, weights=options.weights).transmitter.agreement
     bits, uses = agreement.digital_bits((128, 128)), agreement.digital_uses((128, 128))
-    print(f"{options.count} messages an SNR over AWGN: {bits} bits and a CRC-16 in {uses} uses of QPSK")
-    print("SNR dB    lost     share   95 % interval         the modem alone   the best code there can be")
+    print(f"{options.count} messages per SNR over AWGN: {bits} bits and CRC-16 in {uses} channel uses of QPSK")
+    print("SNR dB  failures    rate   95 % interval        BLER of the modem   finite-blocklength bound")
+    rows = []
     for snr_db in options.snr or (-4.0, -3.5, -3.0, -2.5, -2.0, -1.5, -1.0, 0.0):
-        own, modem = (lost_messages(agreement, bits, uses, snr_db, options.count, mine) for mine in (True, False))
-        low, high = wilson(own, options.count)
+        failures, modem = (failed_messages(agreement, bits, uses, snr_db, options.count, own) for own in (True, False))
+        share = proportion(np.arange(options.count) < failures, np.ones(options.count), range(options.count))
+        bound = best_block_error(bits + 16, uses, snr_db)
         print(
-            f"{snr_db:6.1f} {own:7} {own / options.count:9.2e}   [{low:.1e}, {high:.1e}] {modem / options.count:16.2e}"
-            f" {best_block_error(bits + 16, uses, snr_db):20.1e}",
+            f"{snr_db:6.1f} {failures:8} {share.mean:9.2e}   [{share.low:.1e}, {share.high:.1e}]"
+            f" {modem / options.count:16.2e} {bound:20.1e}",
             flush=True,
         )
+        rate = f"{share.mean:.1e} [{share.low:.1e}, {share.high:.1e}]"
+        rows.append([f"{snr_db:g}", options.count, failures, rate, f"{modem / options.count:.1e}", f"{bound:.0e}"])
+    return {"carrier_message": rows}
 
 
 def best_block_error(bits, uses, snr_db):
-    """Q((n C - k + log2(n) / 2) / sqrt(n V)) for n = 2 uses of a binary input: capacity C, dispersion V.
+    """Normal approximation of the lowest block error rate: Q((n C - k + log2(n) / 2) / sqrt(n V)).
+
+    n is twice the number of channel uses (binary input), C the capacity, V the dispersion.
 
     Source: Polyanskiy, Poor and Verdu, "Channel coding rate in the finite blocklength regime", IEEE Trans. Information
     Theory 56(5), 2010.
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(80)
     energy = 10 ** (snr_db / 10)
-    llr = 2 * energy + 2 * math.sqrt(energy) * nodes  # of a one sent, at a real SNR of `energy`
+    llr = (
+        2 * energy + 2 * math.sqrt(energy) * nodes
+    )  # log-likelihood ratio of a transmitted 1 at a real SNR of `energy`
     information = 1 - np.logaddexp(0, -llr) / math.log(2)
     capacity = weights @ information / weights.sum()
     dispersion = weights @ (information - capacity) ** 2 / weights.sum()
@@ -124,115 +178,136 @@ def best_block_error(bits, uses, snr_db):
     return math.erfc(margin / math.sqrt(2)) / 2
 
 
-def lost_messages(agreement, bits, uses, snr_db, count, own):
-    """Lost messages of carrier images, or blocks that the modem alone loses of as many random bits."""
-    from semcom.codecs.mask_positions import from_wire, to_wire
+def failed_messages(agreement, bits, uses, snr_db, count, own):
+    """Number of decoding failures of messages of carrier images (`own`) or of random bits of the same number."""
+    from semcom.codecs.mask_positions import decode_masks, encode_masks
     from semcom.systems.carrier_image.symbols import scale_to_bits
 
-    lost, generator = 0, np.random.default_rng(int(own))
+    failures, generator = 0, np.random.default_rng(int(own))
     for start in range(0, count, 500):
         rows = min(500, count - start)
         if own:
-            message = generator.integers(0, 2, (rows, agreement.code.bits), dtype=np.uint8)
-            masks = to_wire(agreement.wire, agreement.code.embed(message), agreement.masked)
-            sent = np.concatenate([np.tile(np.uint8(scale_to_bits(0.5)), (rows, 1)), masks], 1)
+            messages = generator.integers(0, 2, (rows, agreement.code.bits), dtype=np.uint8)
+            masks = encode_masks(agreement.mask_code, agreement.code.embed(messages), agreement.masked)
+            payload = np.concatenate([np.tile(np.uint8(scale_to_bits(0.5)), (rows, 1)), masks], 1)
         else:
-            sent = generator.integers(0, 2, (rows, bits), dtype=np.uint8)
-        symbols = encode(torch.from_numpy(sent), agreement.mcs, uses)[:, None]
+            payload = generator.integers(0, 2, (rows, bits), dtype=np.uint8)
+        symbols = encode(torch.from_numpy(payload), agreement.mcs, uses)[:, None]
         rng = Rng([seed_for("payload", snr_db, own, start + row) for row in range(rows)])
-        heard = awgn.build().carry(symbols, torch.full((rows, 1), uses), torch.full((rows, 1), snr_db), rng).fold()
-        found = decode(heard.symbols, heard.noise_var, agreement.mcs, bits)
+        received = awgn.build().carry(symbols, torch.full((rows, 1), uses), torch.full((rows, 1), snr_db), rng).fold()
+        found = decode(received.symbols, received.noise_var, agreement.mcs, bits)
         if own:
-            masks, valid = from_wire(agreement.wire, found.bits.numpy()[:, 10:], agreement.patches, agreement.masked)
-            good = found.ok.numpy() & valid
-            good[good] = (agreement.code.extract(masks[good]) == message[good]).all(1)
-            lost += int((~good).sum())
+            masks, valid = decode_masks(
+                agreement.mask_code, found.bits.numpy()[:, 10:], agreement.patches, agreement.masked
+            )
+            correct = found.ok.numpy() & valid
+            correct[correct] = (agreement.code.extract(masks[correct]) == messages[correct]).all(1)
+            failures += int((~correct).sum())
         else:
-            lost += int((~found.ok).sum())
-    return lost
+            failures += int((~found.ok).sum())
+    return failures
 
 
 def quality(options):
-    images = pictures(options)
-    print(f"PSNR in dB over AWGN, mean and 95 % interval of {len(images)} pictures of {options.images}")
-    print("  keep    cbr  SNR dB    carrier image   harmonic, noiseless   AVIF and as many bits")
-    for keep, cbr in ((0.5, 1 / 8), (0.25, 1 / 16)):
-        smooth = scores(harmonic_inpainting.build(cbr=cbr, keep=keep), images, 0.0)
+    images = image_batch(options)
+    print(f"PSNR in dB over AWGN, mean and 95 % interval of {len(images)} images of {options.images}")
+    print("visible ratio    cbr  SNR dB    carrier image   harmonic inpainting   AVIF + multiplexed message")
+    rows, references = {}, []
+    for visible_ratio, cbr in ((0.5, 1 / 8), (0.25, 1 / 16)):
+        inpainting = interval(scores(harmonic_inpainting.build(cbr=cbr, visible_ratio=visible_ratio), images, 0.0))
+        references.append(inpainting)
         for snr_db in options.snr or (0.0, 5.0, 10.0, 20.0):
-            system = carrier_image.build(cbr=cbr, keep=keep, weights=options.weights)
+            system = carrier_image.build(cbr=cbr, visible_ratio=visible_ratio, weights=options.weights)
             bits = system.transmitter.message_bits((128, 128))
-            beside = scores(bits_beside.build(cbr=cbr, bits=bits), images, snr_db)
+            multiplexed = interval(scores(multiplexed_message.build(cbr=cbr, bits=bits), images, snr_db))
+            carrier = interval(scores(system, images, snr_db))
             print(
-                f"{keep:6} {cbr:.4f} {snr_db:7} {interval(scores(system, images, snr_db)):>16} {interval(smooth):>21}"
-                f" {interval(beside):>23}",
-                flush=True,
+                f"{visible_ratio:13} {cbr:.4f} {snr_db:7} {carrier:>20} {inpainting:>21} {multiplexed:>28}", flush=True
             )
+            rows.setdefault(snr_db, [f"{snr_db:g}"]).extend((carrier, multiplexed))
+    return {
+        "carrier_quality": list(rows.values()),
+        "carrier_reference": [
+            ["PSNR of harmonic inpainting, error-free visible patches (dB)", *references],
+            ["Target PSNR of the carrier image (dB), not reached", *(f"{target:g}" for target in TARGET_DB.values())],
+        ],
+    }
 
 
-def price(options):
-    images = pictures(options)
+def mask_cost(options):
+    images = image_batch(options)
     print(
-        f"PSNR in dB of the message's mask over others of its weight, AWGN {PRICE_SNR_DB:g} dB, cbr 1/8, paired by "
-        f"picture and noise, 95 % intervals;\n{len(images)} pictures of {options.images}, {options.repetitions} times; "
-        f"the best of 64 for the first {len(images[: options.best])} of them, once"
+        f"PSNR difference in dB of message masks to masks without a message, AWGN, SNR {MASK_COST_SNR_DB:g} dB, "
+        f"cbr 1/8, paired by image and noise, 95 % intervals;\n{len(images)} images of {options.images}, "
+        f"{options.repetitions} repetitions; best of 64: {len(images[: options.best])} images, 1 repetition"
     )
-    print("  keep   over a random mask   over the best of 64")
-    for keep in KEPT:
+    print("visible ratio    minus random mask   minus best of 64")
+    rows = []
+    for visible_ratio in VISIBLE_RATIOS:
         own, random = (
-            torch.cat([masked(mask, keep, images, time, options) for time in range(options.repetitions)])
+            torch.cat([psnr_of(mask, visible_ratio, images, time, options) for time in range(options.repetitions)])
             for mask in ("message", "random")
         )
-        best = masked("best_of_64", keep, images[: options.best], 0, options)
-        print(f"{keep:6} {interval(own - random):>20} {interval(own[: len(best)] - best):>21}", flush=True)
+        best = psnr_of("best_of_64", visible_ratio, images[: options.best], 0, options)
+        rows.append([fraction(visible_ratio), interval(own - random), interval(own[: len(best)] - best)])
+        print(f"{visible_ratio:13} {rows[-1][1]:>24} {rows[-1][2]:>24}", flush=True)
+    return {"carrier_mask_cost": rows}
 
 
-def masked(mask, keep, images, repetition, options):
-    system = carrier_image.build(cbr=1 / 8, keep=keep, mask=mask, weights=options.weights)
-    return scores(system, images, PRICE_SNR_DB, repetition)
+def fraction(ratio):
+    return str(Fraction(ratio).limit_denominator(100))
+
+
+def psnr_of(mask, visible_ratio, images, repetition, options):
+    system = carrier_image.build(cbr=1 / 8, visible_ratio=visible_ratio, mask=mask, weights=options.weights)
+    return scores(system, images, MASK_COST_SNR_DB, repetition)
 
 
 def overhead(options):
-    print("uses of a picture of 128 x 128 pixels with all latents, none dropped")
-    print("  keep  payload bits  sparse uses  (of these for scale and mask)  all tokens  saved   payload bit/use")
-    for keep in KEPT:
-        sparse, full = (
-            carrier_image.build(cbr=1, keep=keep, sequence=sequence, weights=options.weights).transmitter.agreement
-            for sequence in ("sparse", "full")
+    print("channel uses of an image of 128 x 128 pixels when all latents are sent")
+    print("visible ratio  message bits  visible tokens  (header)  all tokens  saved  message bit/use")
+    rows = []
+    for visible_ratio in VISIBLE_RATIOS:
+        visible, full = (
+            carrier_image.build(
+                cbr=1.0, visible_ratio=visible_ratio, sent_tokens=sent_tokens, weights=options.weights
+            ).transmitter.agreement
+            for sent_tokens in ("visible", "all")
         )
-        size, kept = (128, 128), 256 - sparse.masked
-        digital = sparse.digital_uses(size)
-        uses = digital + sparse.analog_uses(size, kept)
-        every = full.digital_uses(size) + full.analog_uses(size, 256)
-        bits = sparse.message_bits(size)
-        print(f"{keep:6} {bits:13} {uses:12} {digital:30} {every:11} {1 - uses / every:6.1%} {bits / uses:17.4f}")
+        size = (128, 128)
+        header = visible.digital_uses(size)
+        uses = header + visible.analog_uses(size, 256 - visible.masked)
+        all_uses = full.digital_uses(size) + full.analog_uses(size, 256)
+        bits = visible.message_bits(size)
+        print(
+            f"{visible_ratio:13} {bits:13} {uses:15} {header:9} {all_uses:11} {1 - uses / all_uses:6.1%}"
+            f" {bits / uses:16.4f}"
+        )
+        saved = f"{1 - uses / all_uses:.1%}"
+        rows.append([fraction(visible_ratio), bits, uses, header, all_uses, saved, f"{bits / uses:.4f}"])
+    return {"carrier_overhead": rows}
 
 
-def pictures(options):
-    return torch.stack([picture.pixels for picture in load(options.images, options.count, size=128)])
+def image_batch(options):
+    return torch.stack([image.pixels for image in load(options.images, options.count, size=128)])
 
 
 def scores(system, images, snr_db, repetition=0):
-    link, found = Link(system, awgn.build()), []
+    link, values = Link(system, awgn.build()), []
     with torch.inference_mode():
         for start in range(0, len(images), 16):
             batch = images[start : start + 16]
             seeds = [seed_for(repetition, start + row) for row in range(len(batch))]
-            found.append(psnr(link.deliver(Sample(batch), snr_db, seeds).reception.images, batch))
-    return torch.cat(found)
+            values.append(psnr(link.deliver(Sample(batch), snr_db, seeds).reception.images, batch))
+    return torch.cat(values)
 
 
 def interval(values):
-    return f"{values.mean():7.2f} +- {1.96 * values.std() / math.sqrt(len(values)):.2f}"
+    mean = estimate(values.double().numpy(), np.ones(len(values)), range(len(values)))
+    return f"{mean.mean:.2f} [{mean.low:.2f}, {mean.high:.2f}]"
 
 
-def wilson(errors, count, z=1.96):
-    share, spread = errors / count, z * z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / count + spread / 4 / count) / (1 + spread)
-    return max(middle - half, 0.0), middle + half
-
-
-MEASURES = {capacity: 100_000, wire: None, payload: 10_000, quality: 200, price: 500, overhead: None}
+MEASURES = {capacity: 100_000, mask_codes: None, message: 10_000, quality: 200, mask_cost: 500, overhead: None}
 
 
 def main():
@@ -241,23 +316,33 @@ def main():
     for measure, count in MEASURES.items():
         command = commands.add_parser(measure.__name__)
         command.set_defaults(measure=measure)
-        if measure is wire:
-            command.add_argument("--out", type=Path, default=Path("runs/figures"))
+        if measure is mask_codes:
+            outputs.add_option(command, "PNG, SVG or PDF file", default=Path("runs/figures/carrier_mask_codes.svg"))
             continue
-        command.add_argument("--weights", default="carrier_image", help='a weight file, or "none"')
+        outputs.add_option(command, "folder for the tables")
+        command.add_argument(
+            "--weights", default="carrier_image", help='name or path of a weight file, or "none" (default %(default)s)'
+        )
         if count:
-            command.add_argument("--count", type=int, default=count, help="default %(default)s")
-        if measure in (payload, quality):
-            command.add_argument("--snr", type=float, nargs="+", metavar="DB")
-        if measure in (quality, price):
-            command.add_argument("--images", default="natural:test")
-        if measure is price:
-            command.add_argument("--repetitions", type=int, default=2)
             command.add_argument(
-                "--best", type=int, default=32, help="pictures for the best of 64; default %(default)s"
+                "--count", type=int, default=count, help="number of images or messages (default %(default)s)"
             )
+        if measure in (message, quality):
+            command.add_argument("--snr", type=float, nargs="+", metavar="DB", help="SNR (Es/N0), dB")
+        if measure in (quality, mask_cost):
+            command.add_argument("--images", default="natural:test", help="image source (default %(default)s)")
+        if measure is mask_cost:
+            command.add_argument("--repetitions", type=int, default=2, help="noise realizations per image (default 2)")
+            command.add_argument("--best", type=int, default=32, help="images for best_of_64 (default %(default)s)")
     options = parser.parse_args()
-    options.measure(options)
+    if options.measure is mask_codes:
+        outputs.check_figure(parser, options)
+        options.measure(options)
+        return
+    heads = TABLES[options.measure.__name__]
+    outputs.check_tables(parser, options, heads)
+    found = options.measure(options)
+    outputs.write_tables(options.out, {name: [heads[name], *rows] for name, rows in found.items()})
 
 
 if __name__ == "__main__":

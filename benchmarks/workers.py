@@ -1,7 +1,7 @@
-"""What a second worker gains on a sweep that mostly decodes, and whether runs that are killed come to the same bytes.
+"""Speed-up of a second worker on a sweep dominated by LDPC decoding, and equality of rows after killed runs.
 
-python benchmarks/workers.py                # times of 1 and 2 workers, and their ratio: four minutes
-python benchmarks/workers.py --kills 20     # kill -9 at 20 random moments, with 1 worker, then with 2
+python benchmarks/workers.py                # run times of 1 and 2 workers, and their ratio; eight minutes
+python benchmarks/workers.py --kills 20     # kill -9 at 20 random times, with 1 worker, then with 2
 """
 
 import argparse
@@ -38,55 +38,66 @@ repetitions: 160
 
 def started(scenario: Path, out: Path, workers: int) -> subprocess.Popen:
     command = [sys.executable, "-m", "semcom", "run", str(scenario), "--out", str(out), "--workers", str(workers)]
-    # Only the rows are of interest, and a session of its own makes it one thing to kill.
-    return subprocess.Popen([*command, "--quiet"], stdout=subprocess.DEVNULL, start_new_session=True)
+    # A new session, so that the command and its workers can be killed together.
+    return subprocess.Popen([*command, "--quiet", "--no-report"], stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def finished(scenario: Path, out: Path, workers: int) -> float:
-    """Run to the end, and the seconds that took."""
-    begun = time.perf_counter()
+    """Run a scenario to the end and return the run time in seconds."""
+    start = time.perf_counter()
     if started(scenario, out, workers).wait():
         raise SystemExit("the run failed")
-    return time.perf_counter() - begun
+    return time.perf_counter() - start
 
 
 def rows(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "rows").glob("[!.]*.parquet")}
 
 
-def speed_up(folder: Path, repetitions: int) -> None:
+def speed_up(folder: Path, repetitions: int, pairs: int) -> None:
+    """Time pairs of runs with 1 and 2 workers, each in the other order than the pair before; then run 4 workers."""
     scenario = folder / "decoding.yaml"
     scenario.write_text(DECODING.replace("REPETITIONS", "1"))
-    start = finished(scenario, folder / "first", 1)  # fits the files, which the others find on disk
+    finished(scenario, folder / "first", 1)  # fills the cache of image files for the timed runs
     start = finished(scenario, folder / "start", 1)
+    print(f"run of 4 points: {start:.1f} s, mostly importing torch and plotting", flush=True)
     scenario.write_text(DECODING.replace("REPETITIONS", str(repetitions)))
-    seconds = {workers: finished(scenario, folder / str(workers), workers) for workers in (1, 2)}
-    assert rows(folder / "1") == rows(folder / "2")
-    print(f"{len(rows(folder / '1'))} points of 8 pictures, {os.cpu_count()} processors; the same bytes from both")
-    print(f"4 points alone: {start:.1f} s, most of it to import torch and draw the figure")
-    print(f"1 worker:  {seconds[1]:.1f} s\n2 workers: {seconds[2]:.1f} s\nratio:     {seconds[1] / seconds[2]:.2f}")
+    ratios = []
+    for pair in range(pairs):
+        load = os.getloadavg()[0]  # above 1, other programs take processor time from 2 workers
+        order = (1, 2) if pair % 2 == 0 else (2, 1)
+        seconds = {workers: finished(scenario, folder / f"{workers}-{pair}", workers) for workers in order}
+        ratios.append(seconds[1] / seconds[2])
+        times = f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s"
+        print(f"{times}, ratio {ratios[-1]:.2f}; load before: {load:.1f}", flush=True)
+    finished(scenario, folder / "4-0", 4)
+    for out in folder.glob("[124]-*"):
+        assert rows(out) == rows(folder / "1-0")
+    count, median = len(rows(folder / "1-0")), sorted(ratios)[len(ratios) // 2]
+    print(f"{count} points of 8 images, {os.cpu_count()} processors; rows of 1, 2 and 4 workers equal byte for byte")
+    print(f"median ratio: {median:.2f}")
 
 
 def kill(folder: Path, kills: int, seed: int) -> None:
     scenario = folder / "killed.yaml"
     scenario.write_text(KILLED)
-    finished(scenario, folder / "undisturbed", 1)
+    finished(scenario, folder / "uninterrupted", 1)
     for workers in (1, 2):
         length = finished(scenario, folder / f"length-{workers}", workers)
-        kill_and_go_on(scenario, rows(folder / "undisturbed"), workers, kills, length, random.Random(seed))
+        kill_and_resume(scenario, rows(folder / "uninterrupted"), workers, kills, length, random.Random(seed))
 
 
-def kill_and_go_on(
+def kill_and_resume(
     scenario: Path, expected: dict[str, bytes], workers: int, kills: int, length: float, draw: random.Random
 ) -> None:
-    """Go on with a run and kill it, again and again; one that ends meanwhile is compared, and another begun."""
+    """Resume a run and kill it repeatedly; a run that finishes is compared, and a new one is started."""
     folder, in_mid_run, runs = scenario.parent, 0, 1
     out = folder / f"{workers}-{runs}"
     for _ in range(kills):
         process = started(scenario, out, workers)
         time.sleep(draw.uniform(0, length))
         if draw.random() < 0.5:
-            os.kill(process.pid, signal.SIGKILL)  # workers must end by themselves
+            os.kill(process.pid, signal.SIGKILL)  # its workers must end on their own
         else:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -101,20 +112,21 @@ def kill_and_go_on(
     finished(scenario, out, workers)
     assert rows(out) == expected
     print(
-        f"{workers} worker(s): {kills} kills over {runs} runs of {len(expected)} points, {in_mid_run} of them in the "
-        f"midst of the rows; all rows equal to those of the undisturbed run, no process left",
+        f"{workers} worker(s): {kills} kills over {runs} runs of {len(expected)} points, {in_mid_run} of them "
+        f"with some rows written; all rows equal to those of the uninterrupted run, no process left",
         flush=True,
     )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=0, help="kill so often instead of measuring")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--repetitions", type=int, default=24, help="of the points that are timed")
+    parser.add_argument("--kills", type=int, default=0, help="number of kills; 0 measures the speed-up (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random times (default: 0)")
+    parser.add_argument("--repetitions", type=int, default=24, help="repetitions of the timed scenario (default: 24)")
+    parser.add_argument("--pairs", type=int, default=3, help="number of timed pairs of runs (default: 3)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:
             kill(Path(folder), options.kills, options.seed)
         else:
-            speed_up(Path(folder), options.repetitions)
+            speed_up(Path(folder), options.repetitions, options.pairs)

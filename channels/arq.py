@@ -1,26 +1,26 @@
-"""How long automatic repeat request takes: selective repeat in bursts, in expectation and exactly."""
+"""Exact expected delay of selective-repeat ARQ (automatic repeat request) with bursts of packets."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from channels._errors import UsageError
+from channels.arguments import positive, within
 
 
 @dataclass(frozen=True)
 class SelectiveRepeat:
-    """Bursts of up to `window` packets, each followed by one acknowledgement that names what got through.
+    """Selective-repeat ARQ: bursts of up to `window` packets, each followed by one acknowledgement of the burst.
 
-    A burst takes what is still missing, oldest first; a packet is lost with a probability of its own, independently;
-    acknowledgements always arrive. With n packets missing and w = min(n, window) sent,
+    A burst contains the packets that are still missing, oldest first. Packets are lost independently with the same
+    probability; acknowledgements always arrive. With n missing packets, of which w = min(n, window) are sent,
 
         T(n) = w packet_s + acknowledgement_s + sum_k C(w, k) (1 - p)^k p^(w - k) T(n - k),    T(0) = 0.
 
     Args:
-        packet_s: time on air of a packet, pauses included, in seconds.
-        acknowledgement_s: time from the end of a burst to the end of its acknowledgement, in seconds.
-        window: packets in a burst at most.
+        packet_s: duration of a packet in seconds, pauses included.
+        acknowledgement_s: time from the end of a burst to the end of its acknowledgement in seconds (default 0.02).
+        window: largest number of packets in a burst (default 20).
 
     Source: Lin and Costello, Error Control Coding, 2nd ed., section 22.1; the defaults are those of the demonstration
     of arXiv:2311.02926.
@@ -34,35 +34,31 @@ class SelectiveRepeat:
     window: int = 20
 
     def __post_init__(self) -> None:
-        if not (0 < self.packet_s < math.inf and 0 <= self.acknowledgement_s < math.inf and self.window >= 1):
-            raise UsageError(
-                "selective repeat needs packet_s above 0, acknowledgement_s of 0 or more and a window of 1 or more, "
-                f"not {self.packet_s}, {self.acknowledgement_s} and {self.window}"
-            )
+        positive("packet_s", self.packet_s)
+        within("acknowledgement_s", self.acknowledgement_s, 0)
+        within("window", self.window, 1)
 
     def expected_delay_s(self, packets: int, packet_error: float) -> float:
-        """Return the expected seconds until all packets are through; infinite when every packet is lost.
+        """Return the expected time in seconds until all packets have arrived; infinite if every packet is lost.
 
         Args:
-            packets: how many there are, 0 or more.
-            packet_error: probability that one is lost, 0 to 1.
+            packets: number of packets, 0 or more.
+            packet_error: probability that a packet is lost, 0 to 1.
         """
-        if packets < 0 or not 0 <= packet_error <= 1:
-            raise UsageError(
-                f"packets must be 0 or more and packet_error within 0 and 1, not {packets} and {packet_error}"
-            )
+        within("packets", packets, 0)
+        within("packet_error", packet_error, 0, 1)
         if packet_error == 1:
             return math.inf if packets else 0.0
         delay = [0.0]
         for missing in range(1, packets + 1):
             sent = min(missing, self.window)
-            through = _binomial(sent, 1 - packet_error)
+            arrivals = _binomial(sent, 1 - packet_error)
             burst_s = sent * self.packet_s + self.acknowledgement_s
-            ahead = sum(through[k] * delay[missing - k] for k in range(1, sent + 1))
-            delay.append((burst_s + ahead) / (1 - through[0]))
+            later_s = sum(arrivals[k] * delay[missing - k] for k in range(1, sent + 1))
+            delay.append((burst_s + later_s) / (1 - arrivals[0]))
         return delay[-1]
 
 
-def _binomial(trials: int, chance: float) -> list[float]:
+def _binomial(trials: int, probability: float) -> list[float]:
     """P(k successes), k = 0 .. trials."""
-    return [math.comb(trials, k) * chance**k * (1 - chance) ** (trials - k) for k in range(trials + 1)]
+    return [math.comb(trials, k) * probability**k * (1 - probability) ** (trials - k) for k in range(trials + 1)]

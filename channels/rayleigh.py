@@ -1,8 +1,13 @@
-"""Rayleigh fading: no line of sight, gains CN(0, 1)."""
+"""Rayleigh fading: y = h x + n with h ~ CN(0, 1)."""
 
-from channels._base import Channel
-from channels._flat import FlatFading
-from channels._impairments import Impairments
+from typing import Literal
+
+from channels.base import Channel
+from channels.csit import Csit
+from channels.propagation.flat import FlatFading
+from channels.propagation.impairments import Impairments
+
+TITLE = "Rayleigh fading"
 
 
 def build(
@@ -11,15 +16,26 @@ def build(
     phase_error_deg: float = 0.0,
     clipping_db: float | None = None,
     adc_bits: int | None = None,
+    csit: Literal["average", "perfect", "delayed"] = "average",
+    csit_correlation: float = 0.9,
 ) -> Channel:
-    """Rayleigh block fading with perfect channel knowledge.
+    """Rayleigh block fading, y = h x + n with h ~ CN(0, 1), independent for each image and user.
 
     Args:
-        coherence_uses: uses that share one fade; null is one fade a transmission.
-        csi_error_variance: part of the unit mean gain |h|^2 that the receiver does not know, 0 to below 1.
-        phase_error_deg: standard deviation of the residual carrier phase, degrees, one draw a row.
-        clipping_db: where the amplifier clips the 4x oversampled waveform, dB over its mean power; null is linear.
-        adc_bits: bits of the receiver's converter in each dimension; null is ideal.
+        coherence_uses: coherence time in channel uses: 1 is fast fading, a new gain for every use (default null:
+            one gain for the whole transmission of an image).
+        csi_error_variance: variance of the receiver's channel estimation error, as a share of the mean power gain
+            E|h|^2 = 1, 0 or more and below 1 (default 0: perfect channel knowledge).
+        phase_error_deg: standard deviation of the residual carrier phase in degrees, 0 to 60, constant within a row
+            (default 0).
+        clipping_db: clipping level of the power amplifier in dB above the mean power, -10 to 30, applied to the
+            waveform at 4 samples per use (default null: linear amplifier).
+        adc_bits: resolution of the receiver's analog-to-digital converter in bits per real dimension, 1 to 24
+            (default null: ideal converter).
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR that on AWGN has
+            the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
+        csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
+            rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
     """
     impairments = Impairments(csi_error_variance, phase_error_deg, clipping_db, adc_bits)
-    return FlatFading(k_factor=0.0, coherence_uses=coherence_uses, impairments=impairments)
+    return FlatFading(0.0, coherence_uses, impairments, Csit(csit, csit_correlation))

@@ -1,4 +1,4 @@
-"""Tapped delay lines of 3GPP TR 38.901 under OFDM."""
+"""OFDM over the tapped delay lines (TDL) of 3GPP TR 38.901."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from channels._base import Channel
-from channels._ofdm import Grid, moving
-from channels._paths import Paths, Waves
-from channels._rng import Rng
-from channels._sionna import MODELS as MODELS
-from channels._sionna import profile
+from channels.base import Channel
+from channels.csit import Csit
+from channels.propagation.ofdm import Grid, build_ofdm
+from channels.propagation.paths import Paths, Waves
+from channels.propagation.profiles import MODELS as MODELS
+from channels.propagation.profiles import profile
+from channels.rng import Rng
 
-# Enough waves for the classical Doppler spectrum of each realisation; the ensemble is exact with any number.
+TITLE = "TDL channel, OFDM"
+
+# Plane waves per tap: enough for the classical Doppler spectrum of each realization; the mean is exact with any number.
 _WAVES = 20
-_LINE_OF_SIGHT_COSINE = 0.7  # TR 38.901, section 7.7.2: the peak of the line of sight stands at 0.7 f_D
+_LINE_OF_SIGHT_COSINE = 0.7  # TR 38.901, section 7.7.2: Doppler shift of the line of sight over f_D
 
 
 class TappedDelayLine(Paths):
-    """Taps h(t) = sqrt(P / N) sum_n a_n e^(j 2 pi f_D cos(alpha_n) t), a_n ~ CN(0, 1), alpha_n = 2 pi (n + u_n) / N.
+    """Tapped delay line with Rayleigh taps; the first tap of models D and E has a line of sight of random phase.
 
-    The gains are exactly Gaussian and their autocorrelation is exactly P J0(2 pi f_D tau); models D and E add a line
-    of sight of random phase to the first tap. Antennas fade independently.
+    h(t) = sqrt(P / N) sum_n a_n e^(j 2 pi f_D cos(alpha_n) t) with a_n ~ CN(0, 1), alpha_n = 2 pi (n + u_n) / N. The
+    gains are exactly Gaussian, their autocorrelation is exactly P J0(2 pi f_D tau), and antennas fade independently.
 
     Args:
-        model: "A" to "E".
-        delay_spread_s: the profile's root-mean-square delay spread, seconds.
-        doppler_hz: largest Doppler shift.
+        model: name of the model, "A" to "E".
+        delay_spread_s: root-mean-square delay spread in seconds.
+        doppler_hz: maximum Doppler shift f_D in Hz.
 
     Source: 3GPP TR 38.901 v19.2, section 7.7.2; Xiao, Zheng and Beaulieu, Novel sum-of-sinusoids simulation models
     for Rayleigh and Rician fading channels, 2006.
@@ -42,9 +45,9 @@ class TappedDelayLine(Paths):
     """
 
     def __init__(self, model: str, delay_spread_s: float, doppler_hz: float) -> None:
-        found = profile("TDL", model, delay_spread_s)
-        self.line_of_sight, self.delays_s = found.line_of_sight, found.delays_s
-        self.scattered, self.powers = found.scattered, found.powers
+        delay_profile = profile("TDL", model, delay_spread_s)
+        self.line_of_sight, self.delays_s = delay_profile.line_of_sight, delay_profile.delays_s
+        self.scattered, self.powers = delay_profile.scattered, delay_profile.powers
         self.doppler_hz = doppler_hz
 
     def draw(self, antennas: int, rng: Rng) -> list[Waves]:
@@ -55,10 +58,10 @@ class TappedDelayLine(Paths):
         shift = self.doppler_hz * torch.cos(angle)
         if self.line_of_sight:
             phase = 2 * math.pi * rng.derive("line of sight").uniform(antennas, 1, 1)
-            seen = torch.zeros(len(rng), antennas, paths, 1, dtype=torch.complex64)
-            seen[:, :, :1] = torch.polar(torch.full_like(phase, math.sqrt(self.line_of_sight)), phase)
-            amplitude = torch.cat([amplitude, seen], -1)
-            shift = torch.cat([shift, torch.full_like(seen.real, _LINE_OF_SIGHT_COSINE * self.doppler_hz)], -1)
+            direct = torch.zeros(len(rng), antennas, paths, 1, dtype=torch.complex64)
+            direct[:, :, :1] = torch.polar(torch.full_like(phase, math.sqrt(self.line_of_sight)), phase)
+            amplitude = torch.cat([amplitude, direct], -1)
+            shift = torch.cat([shift, torch.full_like(direct.real, _LINE_OF_SIGHT_COSINE * self.doppler_hz)], -1)
         return [Waves(*row) for row in zip(amplitude, shift, strict=True)]
 
     def autocorrelation(self, lag_s: Float[Tensor, " lags"]) -> Complex[Tensor, "paths lags"]:
@@ -81,23 +84,30 @@ def build(
     cyclic_prefix: float = 9 / 128,
     csi: Literal["perfect", "ls", "lmmse"] = "perfect",
     antennas: int = 1,
+    csit: Literal["average", "perfect", "delayed"] = "average",
+    csit_correlation: float = 0.9,
 ) -> Channel:
-    """OFDM over a tapped delay line of TR 38.901.
+    """OFDM over a tapped delay line (TDL) of 3GPP TR 38.901, with pilots, cyclic prefix and Doppler.
 
     Args:
-        model: "A", "B", "C" (Rayleigh taps), "D" or "E" (with a line of sight).
-        delay_spread_s: root-mean-square delay spread, seconds; 100e-9 is TR 38.901's nominal one.
-        speed_m_s: speed of the receiver, metres a second.
-        carrier_hz: carrier frequency.
-        subcarrier_spacing_hz: spacing of the subcarriers.
-        subcarriers: of one frame, pilots included.
-        guard_subcarriers: empty ones beside them, paid for.
-        pilot_symbols: of a frame's 14 OFDM symbols, those that carry pilots.
-        pilot_comb: every how many subcarriers a pilot stands.
-        cyclic_prefix: over the useful length of an OFDM symbol.
-        csi: "perfect", "ls" (least squares, linear interpolation) or "lmmse" (Wiener filter over the frame).
-        antennas: at the receiver, combined by maximum ratio.
+        model: delay profile of TR 38.901: "A" (default), "B" or "C" (Rayleigh taps), "D" or "E" (line of sight).
+        delay_spread_s: root-mean-square delay spread in seconds (default 100e-9, the nominal value of TR 38.901).
+        speed_m_s: speed of the receiver in m/s; it sets the Doppler shift (default 3, a pedestrian).
+        carrier_hz: carrier frequency in Hz (default 3.5e9).
+        subcarrier_spacing_hz: subcarrier spacing in Hz (default 30e3).
+        subcarriers: number of subcarriers, pilots included, 1 to 3300 (default 24: two resource blocks).
+        guard_subcarriers: number of empty guard subcarriers, counted in medium_cbr (default 0).
+        pilot_symbols: number of OFDM symbols with pilots among the 14 of a frame, 1 to 14 (default 2).
+        pilot_comb: distance of the pilots in subcarriers; 1 is a pilot on every subcarrier (default 2).
+        cyclic_prefix: length of the cyclic prefix over the useful length of an OFDM symbol, 0 to 1 (default 9/128).
+        csi: channel knowledge of the receiver: "perfect" (default), "ls" (least squares with linear interpolation)
+            or "lmmse" (linear MMSE estimation over the frame).
+        antennas: number of receive antennas, 1 to 64, combined by maximum ratio (default 1).
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR that on AWGN has
+            the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
+        csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
+            rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
     """
     grid = Grid(subcarriers, guard_subcarriers, subcarrier_spacing_hz, pilot_symbols, pilot_comb, cyclic_prefix)
     line = partial(TappedDelayLine, model, delay_spread_s)
-    return moving(grid, line, speed_m_s, carrier_hz, csi, antennas)
+    return build_ofdm(grid, line, speed_m_s, carrier_hz, csi, antennas, Csit(csit, csit_correlation))

@@ -1,41 +1,48 @@
-"""Results of pure functions, kept on disk under a hash of what they were computed from."""
+"""Disk cache of pure functions: each result is stored under a hash of its name, version and arguments."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+
+from semcom import atomic
 
 _memory: ContextVar[MutableMapping[str, bytes] | None] = ContextVar("memory", default=None)
 
 
-def folder() -> Path:
-    """$SEMCOM_CACHE, or the folder `semcom` in the platform's place for caches of the user."""
+def folder() -> Path | None:
+    """The cache folder: $SEMCOM_CACHE, or `semcom` in the user's cache folder of this platform; None without a home."""
     if chosen := os.environ.get("SEMCOM_CACHE"):
-        return Path(chosen).expanduser()
-    home = Path.home()
+        return Path(os.path.expanduser(chosen))
     if sys.platform == "darwin":
-        base = home / "Library" / "Caches"
+        base, below_home = None, Path("Library", "Caches")
     elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        base, below_home = os.environ.get("LOCALAPPDATA"), Path("AppData", "Local")
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "semcom"
+        base, below_home = os.environ.get("XDG_CACHE_HOME"), Path(".cache")
+    if base:
+        return Path(base) / "semcom"
+    try:
+        return Path.home() / below_home / "semcom"
+    except RuntimeError:  # a user without an entry in the list of users, as in many containers
+        return None
 
 
 def remember(name: str, version: str, arguments: Sequence[bytes], compute: Callable[[], bytes]) -> bytes:
-    """Return `compute()`, from disk if it was computed before; a cache that cannot be written is done without.
+    """Return `compute()`, read from the disk if it was computed before.
+
+    A cache folder that is unknown or cannot be written is not an error: the result is computed again next time.
 
     Args:
-        name: of the pure function.
-        version: anything whose change makes old results wrong: a revision, versions of libraries.
-        arguments: everything else that the result depends on.
-        compute: the function, called at most once.
+        name: name of the pure function.
+        version: text that changes whenever old results become wrong, such as a revision or versions of libraries.
+        arguments: all other data that the result depends on.
+        compute: function to evaluate, called at most once.
 
     >>> remember("square", "1", [b"12"], lambda: b"144")
     b'144'
@@ -48,7 +55,10 @@ def remember(name: str, version: str, arguments: Sequence[bytes], compute: Calla
         if digest not in memory:
             memory[digest] = compute()
         return memory[digest]
-    path = folder() / digest[:2] / digest
+    home = folder()
+    if home is None:
+        return compute()
+    path = home / digest[:2] / digest
     value = _read(path)
     if value is None:
         value = compute()
@@ -57,13 +67,16 @@ def remember(name: str, version: str, arguments: Sequence[bytes], compute: Calla
 
 
 @contextmanager
-def kept_in(memory: MutableMapping[str, bytes]) -> Iterator[None]:
-    """Within it, and in this thread only, `remember` uses `memory` and neither reads nor writes the disk.
+def in_memory(memory: MutableMapping[str, bytes]) -> Iterator[None]:
+    """Inside this context, and in this thread only, `remember` uses `memory` and neither reads nor writes the disk.
 
-    It is for what must not outlive the one who asked, such as results that show an uploaded picture.
+    Use it for results that must not stay on the disk, such as those that show an uploaded image.
+
+    Args:
+        memory: mapping that receives the results, by hash.
 
     >>> results: dict[str, bytes] = {}
-    >>> with kept_in(results):
+    >>> with in_memory(results):
     ...     remember("square", "1", [b"12"], lambda: b"144"), len(results)
     (b'144', 1)
     """
@@ -75,7 +88,7 @@ def kept_in(memory: MutableMapping[str, bytes]) -> Iterator[None]:
 
 
 def _read(path: Path) -> bytes | None:
-    """An entry whose checksum holds; a missing or damaged one is None, to be computed again."""
+    """Content of an entry; None if it is missing or its checksum does not match."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -85,16 +98,8 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, value: bytes) -> None:
-    """Whole or not at all, also when killed or raced: a temporary file, fsync, rename."""
-    temporary = None
-    try:
+    """Write an entry with its checksum; skip it where the folder cannot be written."""
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write(hashlib.sha256(value).digest() + value)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        # damage after a power failure is found by the checksum
+        atomic.write(path, hashlib.sha256(value).digest() + value, synchronized=False)

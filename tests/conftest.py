@@ -1,20 +1,32 @@
-from pathlib import Path
+import sys
 
 import pytest
 import yaml
+from toy import TOY
 
-TOY = str(Path(__file__).parent / "toy_system.py")
+from semcom import allocator, threads
+
+threads.limit(1)  # before torch is imported; pytest-xdist runs several processes
+allocator.keep_freed_memory()
+
+collect_ignore = ["recognition/gnuradio_modulators.py"]  # a script for the Python of the system, which has GNU Radio
 
 
 @pytest.fixture(autouse=True)
-def _no_cache_outside(tmp_path_factory, monkeypatch):
-    """Tests neither read nor fill the user's cache."""
+def _separate_cache(tmp_path_factory, monkeypatch):
+    """Tests do not use the cache of the user."""
     monkeypatch.setenv("SEMCOM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _main_module(monkeypatch):
+    """Streamlit's AppTest leaves the demo as `__main__`, which the workers of a later test would run at their start."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
 def scenario_data():
-    """A scenario that runs in a second."""
+    """A scenario that takes a second."""
     return {
         "title": "toy",
         "systems": [{"name": TOY, "label": "toy"}],
@@ -29,7 +41,7 @@ def scenario_data():
 
 @pytest.fixture
 def write_scenario(tmp_path):
-    """Write a dictionary, or text as it is, to a scenario file."""
+    """Function that writes a dictionary (as YAML) or a text to a scenario file."""
 
     def write(content, name="scenario.yaml"):
         path = tmp_path / name
@@ -37,3 +49,15 @@ def write_scenario(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def two_images(tmp_path):
+    """A folder of two small images of noise, as an image source."""
+    import numpy as np
+    from PIL import Image
+
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    return f"folder:{tmp_path}"

@@ -1,10 +1,10 @@
-"""How tests send pictures, and count what came of it."""
+"""Transmission of images in tests, and rates over its rows."""
 
 import torch
 
 from channels import awgn
 from semcom.link import Link
-from semcom.metrics import measure
+from semcom.metrics.metric import measure
 from semcom.system import Sample
 
 

@@ -1,22 +1,26 @@
-"""What the link itself vouches for: who sees what, who pays, and the SNR that it reports."""
+"""The link: inputs of the receiver, counted channel uses, energy and the realized SNR."""
 
+import ast
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from channels import UsageError, awgn, broadcast, rayleigh, rician, seed_for, uplink
-from channels._rng import Rng
+from channels.rng import Rng
 from semcom import Link, Payload, Receiver, Reception, Sample, System, Transmitter
-from semcom.metrics import measure
+from semcom.metrics.metric import measure
 
+ROOT = Path(__file__).parents[1]
 USES = 400
 
 
-class Waves(Transmitter):
-    """Constant-modulus symbols with random phases; remembers what the link handed on."""
+class RandomPhases(Transmitter):
+    """Constant-modulus symbols with random phases."""
 
     def encode(self, sample, snr_db, rng):
         symbols = torch.polar(torch.ones(len(sample.images), USES), 2 * math.pi * rng.uniform(USES))
@@ -24,19 +28,19 @@ class Waves(Transmitter):
         return Payload(symbols, uses, torch.zeros_like(uses), truth={"message": torch.arange(len(symbols))})
 
 
-class Grey(Receiver):
-    """Mid-grey pictures at a price."""
+class GrayReceiver(Receiver):
+    """Mid-gray images with any number of counted uses; stores its input."""
 
-    def __init__(self, charge=lambda uses: uses):
-        self.charge, self.heard = charge, None
+    def __init__(self, count=lambda uses: uses):
+        self.count, self.received = count, None
 
     def decode(self, received, size, rng):
-        self.heard = received
-        return Reception(torch.full((len(received.uses), 3, *size), 0.5), self.charge(received.uses))
+        self.received = received
+        return Reception(torch.full((len(received.uses), 3, *size), 0.5), self.count(received.uses))
 
 
-def system(charge=lambda uses: uses, repeats=False):
-    return System("waves", "", Waves(), Grey(charge), "", repeats=repeats)
+def system(count=lambda uses: uses, repeats=False):
+    return System("random_phases", "", RandomPhases(), GrayReceiver(count), "", repeats=repeats)
 
 
 def deliver(subject, channel, rows=4, users=1, snr_db=7.0):
@@ -45,60 +49,60 @@ def deliver(subject, channel, rows=4, users=1, snr_db=7.0):
 
 
 @pytest.mark.parametrize("channel", [awgn.build(), rayleigh.build(coherence_uses=1)], ids=["awgn", "rayleigh"])
-def test_realised_snr_is_spread_as_honest_noise_is(channel):
-    """Over AWGN 10 log10 of a mean of n exponentials: deviation 4.34 / sqrt(n) dB. A fade a use adds its own spread."""
+def test_realized_snr_has_the_expected_mean_and_deviation(channel):
+    """AWGN: 10 log10 of a mean of n exponentials has deviation 4.34 / sqrt(n) dB; fast fading doubles the variance."""
     rows = 600
-    realised = deliver(system(), channel, rows).snr_realised_db
-    fading = 2 if len(realised) and "Flat" in type(channel).__name__ else 1
+    realized = deliver(system(), channel, rows).snr_realized_db
+    fading = 2 if len(realized) and "Flat" in type(channel).__name__ else 1
     expected = 10 / math.log(10) * math.sqrt(fading / USES)
-    assert realised.std().item() == pytest.approx(expected, rel=4 / math.sqrt(2 * rows))
-    assert realised.mean().item() == pytest.approx(7.0, abs=4 * expected / math.sqrt(rows) + 0.02)
+    assert realized.std().item() == pytest.approx(expected, rel=4 / math.sqrt(2 * rows))
+    assert realized.mean().item() == pytest.approx(7.0, abs=4 * expected / math.sqrt(rows) + 0.02)
 
 
-def test_receivers_do_not_see_what_only_the_sender_knows():
+def test_receivers_do_not_get_energy_and_papr():
     subject = system()
     deliver(subject, awgn.build(clipping_db=3.0))
-    assert subject.receiver.heard.papr_db is None
-    assert not subject.receiver.heard.energy.any()
+    assert subject.receiver.received.papr_db is None
+    assert not subject.receiver.received.energy.any()
 
 
-@pytest.mark.parametrize("charge", [torch.zeros_like, lambda uses: uses - 1, lambda uses: uses + 1])
-def test_every_use_that_was_sent_is_paid(charge):
-    with pytest.raises(ValueError, match="is charged"):
-        deliver(system(charge), awgn.build())
+@pytest.mark.parametrize("count", [torch.zeros_like, lambda uses: uses - 1, lambda uses: uses + 1])
+def test_all_transmitted_uses_must_be_counted(count):
+    with pytest.raises(ValueError, match="and counts"):
+        deliver(system(count), awgn.build())
 
 
-def test_repeats_that_were_not_needed_are_not_charged():
+def test_repetitions_that_were_not_needed_are_not_counted():
     delivery = deliver(system(lambda uses: uses // 4, repeats=True), awgn.build())
     assert delivery.uses.tolist() == [USES // 4] * 4
-    with pytest.raises(ValueError, match="is charged"):
+    with pytest.raises(ValueError, match="and counts"):
         deliver(system(lambda uses: uses + 1, repeats=True), awgn.build())
 
 
 @pytest.mark.parametrize("offset_db", [0.0, 10.0])
-def test_energy_is_that_of_the_charged_uses(offset_db):
-    """Waves of rising energy, and receivers that pay for the first k uses: k (k + 1) / (USES + 1)."""
+def test_energy_is_that_of_the_counted_uses(offset_db):
+    """Symbols of rising energy, of which the first k uses are counted: k (k + 1) / (USES + 1)."""
     ramp = 2 * torch.arange(1, USES + 1) / (USES + 1)
 
-    class Rising(Waves):
+    class RisingEnergy(RandomPhases):
         def encode(self, sample, snr_db, rng):
-            level = super().encode(sample, snr_db, rng)
-            return replace(level, symbols=level.symbols * ramp.sqrt())
+            payload = super().encode(sample, snr_db, rng)
+            return replace(payload, symbols=payload.symbols * ramp.sqrt())
 
-    charged = torch.tensor([0, 1, USES // 4, USES])
-    subject = replace(system(lambda uses: charged, repeats=True), transmitter=Rising())
+    counted = torch.tensor([0, 1, USES // 4, USES])
+    subject = replace(system(lambda uses: counted, repeats=True), transmitter=RisingEnergy())
     delivery = deliver(subject, uplink.build(antennas=1, power_offsets_db=(offset_db,)))
-    expected = charged * (charged + 1) / (USES + 1) * 10 ** (offset_db / 10)
+    expected = counted * (counted + 1) / (USES + 1) * 10 ** (offset_db / 10)
     torch.testing.assert_close(delivery.energy, expected, rtol=1e-5, atol=0)
-    assert torch.equal(delivery.uses, charged)
+    assert torch.equal(delivery.uses, counted)
 
 
 def test_papr_is_that_of_the_oversampled_waveform():
-    """Against the sum of tones itself, at four instants a use; and none where there is no amplifier to clip."""
+    """Reference: the sum of tones at four instants per use; channels without clipping have no PAPR."""
     subject, rows, clipped = system(), 3, awgn.build(clipping_db=3.0)
     delivery = deliver(subject, clipped, rows)
     seeds = [seed_for("link", row) for row in range(rows)]
-    sent = Waves().encode(delivery.sample, delivery.snr_db, Rng(seeds).derive("encode")).symbols.numpy()
+    sent = RandomPhases().encode(delivery.sample, delivery.snr_db, Rng(seeds).derive("encode")).symbols.numpy()
     tones = np.arange(-USES // 2, USES // 2)
     instants, uses = np.arange(4 * USES) / 4, np.arange(USES)
     spectrum = sent @ np.exp(-2j * np.pi * np.outer(uses, tones) / USES)
@@ -114,52 +118,65 @@ def test_papr_is_that_of_the_oversampled_waveform():
 
 
 @pytest.mark.parametrize("channel", [rayleigh, rician, awgn], ids=["rayleigh", "rician", "awgn"])
-def test_noise_of_an_unknown_gain_is_right_for_every_known_gain_of_rayleigh_only(channel):
-    """|error|^2 |known|^2 is |g - known|^2, told as 0.3: on average always; for weak and for strong known gains where
-    g is Gaussian. Of g = 1 a weak known gain is further off than a strong one."""
-    rows, lost = 20_000, 0.3
+def test_noise_variance_with_imperfect_csi(channel):
+    """|error|^2 |known|^2 is |g - known|^2, reported as 0.3, which is its mean for every channel. For Rayleigh fading,
+    where g is Gaussian, it is also the mean over weak and over strong known gains; for g = 1 it is not."""
+    rows, variance = 20_000, 0.3
     sent, uses = torch.ones(rows, 1, 1, dtype=torch.complex64), torch.ones(rows, 1, dtype=torch.int64)
     rng = Rng([seed_for("unknown gain", row) for row in range(rows)])
-    heard = channel.build(csi_error_variance=lost).carry(sent, uses, torch.full((rows, 1), 60.0), rng)
-    known = heard.gains.abs().square().flatten()
-    missing = (heard.symbols - sent).abs().square().flatten() * known
-    torch.testing.assert_close(heard.noise_var.flatten() * known, torch.full((rows,), lost), rtol=1e-4, atol=0)
+    received = channel.build(csi_error_variance=variance).carry(sent, uses, torch.full((rows, 1), 60.0), rng)
+    known = received.gains.abs().square().flatten()
+    missing = (received.symbols - sent).abs().square().flatten() * known
+    torch.testing.assert_close(received.noise_var.flatten() * known, torch.full((rows,), variance), rtol=1e-4, atol=0)
 
     def z(part):
-        return float((part.mean() - lost) / part.std()) * math.sqrt(len(part))
+        return float((part.mean() - variance) / part.std()) * math.sqrt(len(part))
 
-    weak, strong = (missing[chosen] for chosen in (known < known.median(), known >= known.median()))
+    weak, strong = (missing[part] for part in (known < known.median(), known >= known.median()))
     assert abs(z(missing)) < 4
     assert (max(abs(z(weak)), abs(z(strong))) < 4) == (channel is rayleigh)
 
 
-def test_a_common_transmission_has_one_truth_for_all_its_users():
+def test_truth_of_a_common_transmission_is_repeated_for_its_users():
     delivery = deliver(system(), broadcast.build(), rows=4, users=2)
     assert delivery.truth["message"].tolist() == [0, 0, 1, 1]
 
 
-def test_a_fade_of_zero_is_never_drawn(monkeypatch):
-    """Where float32 rounds u to 1, whose logarithm is 0, the gain is still finite."""
-    from channels import _rng, _rng_kernel
+def test_fading_gain_is_never_zero(monkeypatch):
+    """A uniform number that float32 rounds to 1 (logarithm 0) gives a finite received symbol."""
+    from channels import rng, rng_kernel
 
-    monkeypatch.setattr(_rng_kernel, "fill_polar", lambda states, level, phase: (level.fill(1), phase.fill(0)))
+    monkeypatch.setattr(rng_kernel, "fill_polar", lambda states, level, phase: (level.fill(1), phase.fill(0)))
     symbols = torch.ones(1, 1, 8, dtype=torch.complex64)
-    received = rayleigh.build().carry(symbols, torch.tensor([[8]]), torch.tensor([[0.0]]), _rng.Rng([1]))
+    received = rayleigh.build().carry(symbols, torch.tensor([[8]]), torch.tensor([[0.0]]), rng.Rng([1]))
     assert received.symbols.isfinite().all()
     assert received.noise_var.isfinite().all()
 
 
 @pytest.mark.parametrize("snr_db", [math.nan, math.inf, 100.5, -500.0])
-def test_an_snr_that_is_no_snr_is_refused(snr_db):
+def test_invalid_snr_is_refused(snr_db):
     with pytest.raises(UsageError, match="SNR"):
         deliver(system(), awgn.build(), snr_db=snr_db)
 
 
-def test_symbols_that_are_too_loud_are_refused():
-    class Loud(Waves):
+def test_too_much_energy_is_refused():
+    class Amplified(RandomPhases):
         def encode(self, sample, snr_db, rng):
-            quiet = super().encode(sample, snr_db, rng)
-            return replace(quiet, symbols=1.01 * quiet.symbols)
+            payload = super().encode(sample, snr_db, rng)
+            return replace(payload, symbols=1.01 * payload.symbols)
 
-    with pytest.raises(ValueError, match="power rule"):
-        deliver(replace(system(), transmitter=Loud()), awgn.build())
+    with pytest.raises(ValueError, match="power constraint"):
+        deliver(replace(system(), transmitter=Amplified()), awgn.build())
+
+
+def test_each_key_of_truth_is_documented_in_payload():
+    keys = set()
+    for path in (ROOT / "semcom").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "truth" and isinstance(node.value, ast.Dict):
+                keys |= {ast.literal_eval(key) for key in node.value.keys if key is not None}
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "truth":
+                key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+                keys |= {key} if isinstance(key, str) else set()
+    documented = set(re.findall(r"^ {4}([a-z_]+) {2,}\S", Payload.__doc__, re.MULTILINE)) - {"key"}
+    assert keys == documented

@@ -1,12 +1,12 @@
-"""Models of other people in their own formats on disk, with next to nothing inside."""
+"""Tiny models in the file formats of third-party libraries."""
 
 import json
 
-from semcom.weights import seeded
+from semcom.weights.files import seeded
 
 
 def clip(folder):
-    """A CLIP as open_clip keeps it."""
+    """A CLIP model in the format of open_clip."""
     import open_clip
     from safetensors.torch import save_file
 
@@ -32,7 +32,7 @@ def clip(folder):
 
 
 def stable_diffusion(folder):
-    """A Stable Diffusion pipeline as diffusers keeps it."""
+    """A Stable Diffusion pipeline in the format of diffusers."""
     from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -64,7 +64,7 @@ def stable_diffusion(folder):
 
 
 def cached(hub, repository, write):
-    """A repository as the hub's client keeps what it once fetched; `write` writes the files."""
+    """A repository in the cache of the Hugging Face hub; `write` writes its files."""
     entry, revision = hub / f"models--{repository.replace('/', '--')}", "0" * 40
     (entry / "refs").mkdir(parents=True)
     (entry / "refs" / "main").write_text(revision)

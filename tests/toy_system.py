@@ -1,9 +1,9 @@
-"""The smallest system that works, in a file of one's own: means of 8 x 8 pixels, sent as they are."""
+"""A minimal user-defined system: uncoded transmission of the means of 8 x 8 pixels."""
 
 import torch
 from torch.nn import functional
 
-from semcom.padding import crop, pad_to_multiple
+from semcom.images.padding import crop, pad_to_multiple
 from semcom.system import Payload, Receiver, Reception, Sample, System, Transmitter, uses_for
 
 
@@ -12,12 +12,12 @@ class MeansTransmitter(Transmitter):
         self.cbr, self.block = cbr, block
 
     def encode(self, sample: Sample, snr_db, rng) -> Payload:
-        granted = uses_for(self.cbr, sample.size)
+        budget = uses_for(self.cbr, sample.size)
         means = functional.avg_pool2d(pad_to_multiple(sample.images, self.block)[0], self.block)
-        values = functional.pad(2 * means.flatten(1) - 1, (0, 2 * granted))[:, : 2 * granted]
-        symbols = torch.view_as_complex(values.unflatten(1, (granted, 2)).contiguous()) + 1e-3
+        values = functional.pad(2 * means.flatten(1) - 1, (0, 2 * budget))[:, : 2 * budget]
+        symbols = torch.view_as_complex(values.unflatten(1, (budget, 2)).contiguous()) + 1e-3
         symbols = symbols / symbols.abs().square().mean(1, keepdim=True).sqrt()
-        uses = torch.full((len(symbols),), granted)
+        uses = torch.full((len(symbols),), budget)
         return Payload(symbols, uses, torch.zeros_like(uses))
 
 
@@ -35,10 +35,10 @@ class MeansReceiver(Receiver):
 
 
 def build(cbr: float, block: int = 8, note: str | None = None) -> System:
-    """Means of blocks of pixels, uncoded.
+    """Uncoded transmission of the means of blocks of pixels.
 
     Args:
         block: side of a block in pixels.
-        note: for nobody.
+        note: text without effect.
     """
-    return System("toy_system", "", MeansTransmitter(cbr, block), MeansReceiver(block), "the side of a block")
+    return System("toy_system", "", MeansTransmitter(cbr, block), MeansReceiver(block), "the side of a block", cbr=cbr)

@@ -1,55 +1,82 @@
-"""A receiver that generates several pictures and keeps one: all of them with their scores."""
+"""A receiver that generates several images and selects one: all candidates with their errors, and baselines."""
+
+from collections.abc import Sequence
 
 import streamlit as st
-from semcom_demo import calls, parts
+from semcom_demo import calls, downloads, generation, live, parts, reproduce, signals, state
+from semcom_demo.generation import Generation
+from semcom_demo.memory import Job
+from semcom_demo.stage import Panel
+from semcom_demo.words import TOOLTIPS
 
 SYSTEM = st.session_state.get("candidates_system", "multimodal_generation")
 
-st.title("Candidates")
-st.write(
-    "Features of the picture, and of a sentence about it, go over the air as a wave. The receiver generates several "
-    "pictures from what it heard, compares each with it in features and structure, and keeps the nearest one."
+parts.title(
+    "Generated candidates",
+    "Only features of the image and of a sentence about it are transmitted, as analog symbols. The receiver generates "
+    "several candidate images from the received features. It selects the candidate whose own features are nearest to "
+    "the received ones.",
 )
 
-shown = st.container()
-snr_db = parts.snr_db("candidates")
-photo = parts.photo("candidates")
-left, right = st.columns(2)
-with left:
-    channel = parts.channel("candidates")
-with right:
-    budget = parts.budget("candidates", 1 / 48)
+results = st.container()
+caption = st.text_input(
+    "Sentence that describes the image",
+    placeholder="a woman in an orange suit",
+    help=TOOLTIPS["caption"],
+    **state.bound("caption", ""),
+)
+inputs = parts.link_inputs(1 / 48)
+photo = inputs.photo.with_caption(caption.strip()) if caption.strip() else inputs.photo
 
-with shown, parts.refusals(), photo.privately(), st.spinner("Generating"):
-    point = calls.point_of(SYSTEM, channel, snr_db, medium_cbr=budget)
-    delivery = calls.send_photo(photo.picture, point)
-    found = calls.candidates_of(delivery)
-chosen = next(number for number, (_, _, kept) in enumerate(found, 1) if kept)
-with shown:
-    parts.gallery(
-        "candidates",
+with results:
+    place, progress = st.container(), live.progress_place()
+
+
+def transmitted(snr_db: int) -> list[Job[Generation]]:
+    """Transmission of the features at an SNR in dB."""
+    return [generation.job(photo, inputs.point(SYSTEM, snr_db))]
+
+
+transmissions = live.Live(transmitted, generation.LEVELS_DB)
+(generated,) = transmissions.results(progress, "Generating")
+point, others = inputs.point(SYSTEM), []
+with results:
+    if st.toggle("Baselines at equal channel uses", key="candidates_baselines", help=TOOLTIPS["baselines"]):
+        with progress, st.spinner("Transmitting the baselines"):
+            others = generation.baselines(photo, inputs)
+
+
+def received_panels(found: Sequence[Generation]) -> list[Panel]:
+    """Panels of the candidates and of the baselines, which are those of the last exact result."""
+    return [*found[0].panels(SYSTEM), *others]
+
+
+panels = [parts.sent_panel(photo), *received_panels([generated])]
+frames = transmissions.show("stage_candidates", place, progress, panels, received_panels)
+with results:
+    sentence = generated.description
+    if sentence and photo.image.caption is None:
+        st.caption(
+            "No sentence is given: the text features are those of the words that the small CLIP finds nearest to the "
+            f"image, which are often wrong: {sentence}"
+        )
+    parts.show_metrics(
+        generated.shot,
         [
-            (photo.picture.pixels, "sent"),
-            *(
-                (pixels, f"{'**CHOSEN**, ' if kept else ''}candidate {number}: score {score:.3g}")
-                for number, (pixels, score, kept) in enumerate(found, 1)
-            ),
-        ],
-        width=226,
-    )
-    if sentence := calls.description_of(delivery):
-        st.caption(f"The sentence, of the words that CLIP finds nearest to the picture: {sentence}")
-    parts.scores(
-        delivery,
-        [
-            ("Candidates", str(len(found)), "candidates"),
-            ("Chosen", f"number {chosen}", "score"),
-            ("Least score", f"{found[chosen - 1][1]:.3g}", "score"),
+            ("Candidates", str(len(generated.candidates)), "candidates"),
+            ("Selected candidate", f"number {generated.chosen + 1}", "score"),
+            ("Lowest score", f"{generated.candidates[generated.chosen][1]:.3g}", "score"),
         ],
     )
-parts.made_by(
-    parts.call_of(calls.send_photo, "photo", point),
-    [calls.send_photo, calls.candidates_of, calls.point_of],
-    parts.send_command(photo.picture, point),
-    photo.picture,
+    generation.show_errors(generated)
+# The baselines belong to one SNR.
+downloads.show_panels(panels, generation.lines(photo.image.name, point, generated), None if others else frames)
+signals.offer(photo, point)
+reproduce.show(
+    [point],
+    reproduce.script_of(calls.send_photo, reproduce.load_photo(photo.image), "photo", point),
+    [calls.send_photo, calls.candidates, calls.make_point],
+    sent=photo,
+    command=reproduce.send_command(photo.image, [point]),
+    metrics=("clip_image_similarity", "psnr"),
 )

@@ -1,46 +1,33 @@
-"""One picture over the air: as it was sent, as it arrives, what it cost and what it is worth."""
+"""One image through one channel: image sent, image received, quality and cost."""
 
 import streamlit as st
-from semcom_demo import calls, parts
-from semcom_demo.words import MEANINGS
+from semcom_demo import calls, downloads, parts, reproduce, signals, state
+from semcom_demo.words import TOOLTIPS
 
-st.title("Send a photo")
-st.write("A photograph goes over simulated radio. Move the slider to make the air noisier, and see what arrives.")
+parts.title(
+    "Send an image",
+    "A photograph is transmitted over a simulated radio channel. Move the SNR of the channel to see how the received "
+    "image changes. Separate the two sliders to see a transmitter that assumes a wrong SNR.",
+)
 
-shown = st.container()  # the pictures come first, the controls below them
-snr_db = parts.snr_db("send")
-photo = parts.photo("send")
-left, middle, right = st.columns(3)
-with left:
-    system = parts.system("send", ["digital", "analog", "deepjscc", "carrier_image"])
-with middle:
-    channel = parts.channel("send")
-with right:
-    budget = parts.budget("send", 1 / 16)
-with st.expander("More: users, seed"):
-    users = st.slider("Users who share the medium", 1, 8, 1, key="send_users", help=MEANINGS["users"])
-    seed = parts.seed("send")
+results, numbers = st.columns(parts.STAGE_AND_NUMBERS)  # filled last, shown above the inputs
+system = parts.system(["digital", "analog", "deepjscc", "carrier_image"])
+inputs = parts.link_inputs(1 / 16)
+users = st.slider(
+    "Number of users that share the channel", 1, state.MAX_USERS, help=TOOLTIPS["users"], **state.bound("users", 1)
+)
 
-with shown, parts.refusals(), photo.privately(), st.spinner("Sending"):
-    point = calls.point_of(system, channel, snr_db, users, budget, seed)
-    delivery = calls.send_photo(photo.picture, point)
-    height, width = delivery.sample.size
-
-pictures, numbers = shown.columns(parts.PAIR)
-with pictures:
-    parts.gallery(
-        "pair_send",
-        [
-            (photo.picture.pixels, f"sent, {width} x {height} pixels"),
-            (delivery.reception.images[0], parts.verdict(delivery)),
-        ],
-        width=400,
-    )
+with results:
+    (shot,), frames = parts.show_stage("stage_send", inputs, [system], users)
 with numbers:
-    parts.scores(delivery)
-parts.made_by(
-    parts.call_of(calls.send_photo, "photo", point),
-    [calls.send_photo, calls.point_of],
-    parts.send_command(photo.picture, point),
-    photo.picture,
+    parts.show_metrics(shot)
+point = inputs.point(system, users=users)
+signals.offer(inputs.photo, point)
+downloads.show(inputs, [point], [shot], frames)
+reproduce.show(
+    [point],
+    reproduce.script_of(calls.send_photo, reproduce.load_photo(inputs.photo.image), "photo", point),
+    [calls.send_photo, calls.make_point],
+    sent=inputs.photo,
+    command=reproduce.send_command(inputs.photo.image, [point]),
 )

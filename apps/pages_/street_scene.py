@@ -1,62 +1,110 @@
-"""A street as the classes of its pixels: what is sent, what is painted from it, and a photograph of as many bytes."""
+"""Label-map transmission of a street scene, beside an image file at equal channel uses."""
+
+from dataclasses import replace
 
 import streamlit as st
-from semcom_demo import calls, parts
+from semcom_demo import calls, downloads, live, parts, photos, reproduce, scenes, signals, stage, state
+from semcom_demo.memory import Job
+from semcom_demo.stage import Panel
+from semcom_demo.words import TOOLTIPS
 
-from semcom.images import Picture
-from semcom.systems.scene.classes import CLASSES, PALETTE
+from semcom.images.source_image import SourceImage
 
-st.title("Street scene")
-st.write(
-    "Only the class of each pixel is sent (road, car, tree ...), and a network paints a street from it. Beside it, the "
-    "picture as an ordinary file (WebP) of as many bytes, as if the air had lost nothing of it. No colour was sent: "
-    "what counts is what is where."
+parts.title(
+    "Street scene",
+    "Only the class of each pixel is transmitted (road, car, tree ...). The receiver generates an image from this "
+    "label map with a neural network. A WebP file with the same number of channel uses is shown beside it. No color is "
+    "transmitted: compare which objects are where.",
 )
 
-streets = {picture.name: picture for picture in parts.streets(*parts.STREETS)}
-shown = st.container()
-snr_db = parts.snr_db("street", 12)
+results = st.container()
+with results:
+    place, progress = st.container(), live.progress_place()
+with progress, st.spinner("Rendering street scenes"):
+    streets = {image.name: image for image in photos.street_scenes(*photos.STREET_SOURCE)}
 left, middle, right = st.columns(3)
-picture = streets[left.selectbox("Street", list(streets), key="street_name")]
+image = streets[
+    left.selectbox(
+        "Street scene",
+        list(streets),
+        help=TOOLTIPS["street"],
+        **state.bound("street", next(iter(streets)), list(streets)),
+    )
+]
 with middle:
-    channel = parts.channel("street")
+    channel = parts.channel()
 with right:
-    budget = parts.budget("street", 1 / 48)
+    cbr = parts.channel_bandwidth_ratio(1 / 96)
+seed = parts.seed(channel)
 
 settings = calls.scene_settings()
-with shown, parts.refusals(), st.spinner("Sending"):
-    point = calls.point_of("scene", channel, snr_db, medium_cbr=budget, settings=settings)
-    delivery = calls.send_photo(picture, point)
-    sent_map, received_map = calls.maps_of(delivery)
-    webp, size_bytes = calls.webp_at_equal_bytes(picture, delivery)
+scene = photos.Photo(image, f"{photos.STREET_SOURCE[0]} {image.name}")
 
-with shown:
-    coarser = 2 ** int(delivery.truth["coarseness"][0])
-    shrunk = f", shrunk {coarser} times" if coarser > 1 else ""
-    pictures = [
-        (picture.pixels, "the street"),
-        (sent_map, f"map as sent, {size_bytes} bytes{shrunk}" if size_bytes else "no map is small enough to be sent"),
-        (received_map, "map as received; black: lost"),
-        (delivery.reception.images[0], f"painted: {parts.verdict(delivery)}"),
+
+def transmitted(snr_db: int) -> list[Job[scenes.Comparison]]:
+    """Transmission of the scene at an SNR in dB."""
+    points = [
+        parts.point(name, channel, cbr, seed, snr_db, settings=own)
+        for name, own in (("scene", settings), ("digital", scenes.WEBP))
     ]
-    if webp is not None:
-        pictures.append((webp, f"WebP file, {size_bytes} bytes"))
-    parts.gallery("street", pictures, width=226)
-    keys = [
-        f'<span style="white-space: nowrap"><span style="color:rgb{colour}">&#9632;</span> {name}</span>'
-        for name, colour in zip(CLASSES, PALETTE, strict=False)
+    return [scenes.job(scene, *points)]
+
+
+transmissions = live.Live(transmitted)
+(compared,) = transmissions.results(progress)
+point = parts.point("scene", channel, cbr, seed, settings=settings)
+height, width = image.pixels.shape[1:]
+panels = [Panel("Image sent", f"{width} x {height} pixels", scene.png), *compared.panels()]
+with results:
+    quiz = st.toggle("Quiz: what is in the scene? It hides the image sent.", key="street_quiz")
+    hidden = quiz and not scenes.show_quiz(image)
+    road = not hidden and st.toggle("Show the road in each image", key="street_road", help=TOOLTIPS["road"])
+frames: list[stage.Frame] | None = None
+if road and image.labels is not None:
+    panels[0] = replace(panels[0], png=photos.to_png(scenes.with_road(image.pixels, image.labels)))
+    panels[2:] = [
+        scenes.with_found_road(image, panels[2], compared.labels),
+        scenes.with_found_road(image, panels[3], compared.webp_labels),
     ]
-    st.html(f'<div style="line-height:1.9">{" &emsp; ".join(keys)}</div>')
-    smaller = f"{picture.pixels.numel() / size_bytes:.0f} times" if size_bytes else "none"
-    parts.scores(
-        delivery,
-        [
-            ("Label map", f"{size_bytes} bytes", "label_map"),
-            ("Smaller than raw by", smaller, "compression_ratio"),
-        ],
-    )
-parts.made_by(
-    parts.call_of(calls.send_photo, "street", point, settings),
-    [calls.send_photo, calls.maps_of, calls.webp_at_equal_bytes, calls.point_of],
-    parts.send_command(Picture(f"{picture.name}.png", picture.pixels), point, settings),
+    with place:
+        stage.show("stage_street", panels)
+elif hidden:
+    transmissions.show("stage_street", place, progress, panels[2:], lambda found: found[0].panels()[1:], compare=False)
+else:
+    frames = transmissions.show("stage_street", place, progress, panels, lambda found: found[0].panels())
+with results:
+    if not quiz:
+        scenes.show_table(image, compared)
+        scenes.show_legend()
+webp_point = parts.point("digital", channel, cbr, seed, settings=scenes.WEBP)
+downloads.show_panels(
+    panels,
+    [
+        downloads.line(image.name, point, compared.shot) | scenes.columns(compared.score, compared.map_bytes),
+        downloads.line(image.name, webp_point, compared.webp_shot)
+        | scenes.columns(compared.webp_score, compared.webp_bytes),
+    ],
+    frames,
 )
+signals.offer(scene, point)
+source, count = photos.STREET_SOURCE
+reproduce.show(
+    [point],
+    reproduce.script_of(
+        calls.send_photo,
+        (
+            "from semcom.images import load",
+            f"street = next(image for image in load({source!r}, {count}) if image.name == {image.name!r})",
+        ),
+        "street",
+        point,
+        settings,
+    ),
+    [calls.send_photo, calls.label_maps, calls.make_point],
+    images={"source": source, "count": count},
+    command=reproduce.send_command(SourceImage(f"{image.name}.png", image.pixels), [point], settings),
+    settings=settings,
+    metrics=("miou", "person_presence_accuracy", "car_presence_accuracy", "psnr"),
+    note="The WebP file is the system `digital` with `codec: webp`.",
+)
+st.download_button(f"Download {image.name}.png, the image sent", scene.png, f"{image.name}.png", on_click="ignore")

@@ -1,1 +1,1 @@
-"""What the pages of the demo share: calls of semcom, uploads, words, and pieces of pages."""
+"""Modules that the pages of the demo share: calls of semcom, uploads, labels and tooltips, parts of pages."""

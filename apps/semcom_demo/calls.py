@@ -1,35 +1,31 @@
-"""What the pages ask of semcom. The pages show the source of these functions, which hold no widgets."""
+"""Calls of semcom without any widget. The pages show the source of these functions."""
 
 from __future__ import annotations
 
-import io
-from collections import deque
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from channels import Channel, UsageError
-from semcom import Delivery, discover, send, sweep, table
-from semcom.codecs import file_frames, image_file
-from semcom.images import Picture, to_bytes
-from semcom.metrics import METRICS, measure
-from semcom.repeats import Repeats
-from semcom.scenario import Point, Scenario, Variant, load_scenario, scenario_from
+from semcom import Delivery, devices, discover, weights
+from semcom.codecs import file_frames
+from semcom.images.source_image import SourceImage
+from semcom.metrics import measure
+from semcom.scenario.load import scenario_from
+from semcom.scenario.model import Point, Variant
+from semcom.sweep.messages import message_bits
+from semcom.sweep.single import deliver_image, link_for
+from semcom.sweep.transmission import deliver_batch
 
-if TYPE_CHECKING:
-    import pyarrow
+# --- one image -----------------------------------------------------------------------------------------------------
 
 
-# --- one picture -----------------------------------------------------------------------------------------------------
-
-
-def point_of(
+def make_point(
     system: str,
     channel: str,
     snr_db: float,
@@ -37,14 +33,16 @@ def point_of(
     medium_cbr: float = 1 / 16,
     seed: int = 0,
     settings: Sequence[str] = (),
+    designed_snr_db: float | None = None,
 ) -> Point:
-    """Everything that determines a transmission but the picture, checked as a scenario file is."""
+    """Operating point of a transmission: everything but the image, validated like a scenario file."""
+    designed = {} if designed_snr_db is None else {"designed_snr_db": designed_snr_db}
     scenario = scenario_from(
         {
             "systems": [system],
             "channel": channel,
             "medium_cbr": medium_cbr,
-            "sweep": {"snr_db": snr_db, "users": users},
+            "sweep": {"snr_db": snr_db, "users": users, **designed},
             "images": {"source": "photos"},
             "metrics": ["psnr"],
             "seed": seed,
@@ -56,219 +54,125 @@ def point_of(
     return point
 
 
-def send_photo(photo: Picture, point: Point) -> Delivery:
-    """Send a photograph from each user of a point, over one medium."""
-    link = send.link_for(point, channel_of(point.channel), photo)
-    return send.deliver(link, point, photo, index=0, message=None)
+def send_photo(photo: SourceImage, point: Point) -> Delivery:
+    """Send the same image from each user of the point over one channel."""
+    link = link_for(point, build_channel(point.channel), photo)
+    return deliver_image(link, point, photo, index=0, message=None, record_signals=True, device=device())
 
 
-def send_photos(photos: Sequence[Picture], point: Point) -> Delivery:
-    """Send a photograph of its own from each user, or to all users the first one where one transmission serves all."""
-    channel = channel_of(point.channel)
+def send_photos(photos: Sequence[SourceImage], point: Point) -> Delivery:
+    """Send a different image from each user; a broadcast sends the first image to all users."""
+    channel = build_channel(point.channel)
     step = 0 if channel.medium.access == "common" else 1
     batch = [(photos[step * user % len(photos)], user) for user in range(point.users)]
     with torch.no_grad():
-        return sweep.deliver(send.link_for(point, channel, photos[0]), point, batch)
+        return deliver_batch(link_for(point, channel, photos[0]), point, batch, device=device())
+
+
+@lru_cache(maxsize=1)
+def device() -> str:
+    """Kind of the device on which networks run: that of `semcom app --device`."""
+    return devices.resolve(os.environ.get("SEMCOM_DEVICE", "auto"))
 
 
 @lru_cache(maxsize=16)
-def channel_of(variant: Variant) -> Channel:
-    """The channel with its arguments; it has no state, so everybody may use the same."""
+def build_channel(variant: Variant) -> Channel:
+    """Build a channel. It has no state, so that all visitors share it."""
     return variant.entry.load()(**dict(variant.arguments))
 
 
-def score(name: str, delivery: Delivery, row: int = 0) -> float | None:
-    """A metric of one row; None where it does not apply."""
+def metric_value(name: str, delivery: Delivery, row: int = 0) -> float | None:
+    """Value of a metric for one row, or None where the metric does not apply."""
     values = measure(name, delivery)
     if not isinstance(values, tuple):
         return float(values[row])
-    numerator, denominator = (float(part[row].sum()) for part in values)
-    return numerator / denominator if denominator else None
+    numerator, denominator = (part[row].double() for part in values)
+    applies = denominator > 0  # a ratio, or one for each class: their mean is taken over the classes that occur
+    return float((numerator[applies] / denominator[applies]).mean()) if bool(applies.any()) else None
 
 
-# --- a file in a photograph ------------------------------------------------------------------------------------------
+# --- a file in an image ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """What came of a file that travelled in a photograph.
+class HiddenFile:
+    """Result of the transmission of a file inside an image.
 
     Args:
-        delivery: of the photograph.
-        payload: the file as it arrived; None if it did not, whole and right.
+        delivery: Transmission of the image.
+        payload: Received file, or None if its checksum is wrong.
     """
 
     delivery: Delivery
     payload: bytes | None
 
 
-def capacity_bytes(photo: Picture, point: Point) -> int:
-    """The longest file that a photograph takes along."""
-    link = send.link_for(point, channel_of(point.channel), photo)
-    return file_frames.capacity_bytes([send.message_bits(link, photo)])
+def capacity_bytes(photo: SourceImage, point: Point) -> int:
+    """Size in bytes of the largest file that fits into an image."""
+    link = link_for(point, build_channel(point.channel), photo)
+    return file_frames.capacity_bytes([message_bits(link, photo)])
 
 
-def hide_file(photo: Picture, payload: bytes, point: Point) -> Hidden:
-    """Send a file in the mask of a photograph, and take it out of what arrives."""
-    link = send.link_for(point, channel_of(point.channel), photo)
-    (message,) = file_frames.split(payload, [send.message_bits(link, photo)])
-    delivery = send.deliver(link, point, photo, index=0, message=message)
-    received = delivery.reception.message
-    return Hidden(delivery, None if received is None else file_frames.join([received[0]]))
+def hide_file(photo: SourceImage, payload: bytes, point: Point) -> HiddenFile:
+    """Send a file in the patch mask of an image, and recover the file from the received mask."""
+    link = link_for(point, build_channel(point.channel), photo)
+    (message,) = file_frames.split(payload, [message_bits(link, photo)])
+    delivery = deliver_image(link, point, photo, index=0, message=message, record_signals=True, device=device())
+    received = devices.moved(delivery.reception.message, "cpu")
+    return HiddenFile(delivery, None if received is None else file_frames.join([received[0]]))
 
 
 # --- streets, candidates ---------------------------------------------------------------------------------------------
 
 
-def maps_of(delivery: Delivery) -> tuple[Tensor, Tensor]:
-    """The label map as coarse as it was sent and the one that came in, in colours; black where nothing was."""
+def label_maps(delivery: Delivery) -> tuple[Tensor, Tensor]:
+    """Label maps as colored images: the one sent, at its resolution, and the one received. Missing parts are black."""
+    delivery = devices.moved(delivery, "cpu")
     received = delivery.reception.labels
     if received is None:
-        raise UsageError("this system sends no label maps")
-    from semcom.systems.scene.classes import IGNORED, coloured
-    from semcom.systems.scene.wire import coarser, enlarged
+        raise UsageError("this system sends no label maps; choose scene")
+    from semcom.images.street_classes import IGNORED, colored
+    from semcom.systems.scene.agreement import downsample, upsample
 
-    seen, coarseness = delivery.truth["labels"][0], int(delivery.truth["coarseness"][0])
-    sent = enlarged(coarser(seen, coarseness), coarseness, (seen.shape[0], seen.shape[1]))
+    labels, factor = delivery.truth["labels"][0], int(delivery.truth["downsampling"][0])
+    sent = upsample(downsample(labels, factor), factor, (labels.shape[0], labels.shape[1]))
     if not delivery.truth["map_bytes"][0]:
-        sent = torch.full_like(seen, IGNORED)
-    return coloured(sent[None])[0], coloured(received)[0]
+        sent = torch.full_like(labels, IGNORED)
+    return colored(sent[None])[0], colored(received)[0]
 
 
-def webp_at_equal_bytes(photo: Picture, delivery: Delivery) -> tuple[Tensor | None, int]:
-    """The photograph as a WebP file no longer than the label map that was sent, decoded; and the bytes of the map.
-
-    None where no WebP file is as short.
-    """
-    budget = int(delivery.truth["map_bytes"][0])
-    pixels = to_bytes(photo.pixels)
-    stream = image_file.encode(pixels, "webp", budget)
-    if stream is None:
-        return None, budget
-    decoded = torch.from_numpy(image_file.decode(stream, "webp", pixels.shape[:2]))
-    return decoded.permute(2, 0, 1).float() / 255, budget
-
-
-def candidates_of(delivery: Delivery) -> list[tuple[Tensor, float, bool]]:
-    """Picture, score and whether it was chosen, of every candidate of the first row."""
+def candidates(delivery: Delivery) -> list[tuple[Tensor, float, bool]]:
+    """Each candidate of the first row: image, score, and whether the receiver selected it."""
     reception = delivery.reception
     if reception.candidates is None or reception.scores is None or reception.chosen is None:
-        raise UsageError("this system generates no candidates")
+        raise UsageError("this system generates no candidates; choose multimodal_generation")
     chosen = int(reception.chosen[0])
     scores = reception.scores[0].tolist()
     return [
-        (picture, number, i == chosen)
-        for i, (picture, number) in enumerate(zip(reception.candidates[0], scores, strict=True))
+        (image, score, index == chosen)
+        for index, (image, score) in enumerate(zip(reception.candidates[0], scores, strict=True))
     ]
 
 
-def description_of(delivery: Delivery) -> str:
-    """The sentence whose features were sent, of the first row; empty where none was."""
+def description(delivery: Delivery) -> str:
+    """Sentence whose text features were sent for the first row, or an empty string."""
     return str(next(iter(delivery.truth.get("description", [])), ""))
 
 
-# --- scenarios -------------------------------------------------------------------------------------------------------
+# --- systems, arguments ----------------------------------------------------------------------------------------------
 
-MOST_POINTS = 400
-MOST_SIDE = 512
-MOST_PICTURES = 24
-MOST_USERS = 16
-MOST_CANDIDATES = 16
+_NETWORKS = {"scene": "scene_segmenter", "multimodal_generation": "multimodal_generator"}
+"""Bundled weights without which a system is not offered."""
 
 
-def read_scenario(text: str, folder: Path) -> Scenario:
-    """A scenario as somebody typed it, if it is small and names nothing on this machine; FOLDER gets the file."""
-    path = folder / "scenario.yaml"
-    path.write_text(text, encoding="utf-8")
-    try:
-        scenario = load_scenario(path)
-    except UsageError as error:
-        raise UsageError(str(error).replace(str(path), path.name)) from None
-    most, images = _most_points(scenario), scenario.images
-    for wrong, limit in (
-        (_asks_too_much(scenario), f"candidates and steps may be {MOST_CANDIDATES} here, of the preset tiny and drawn"),
-        (_names_files(scenario), "name systems, channels and weights that are built in; semcom run takes files"),
-        (images.source.startswith("folder"), "choose a source of pictures that is built in; semcom run takes folders"),
-        (most > MOST_POINTS, f"it has {most} points, here {MOST_POINTS} are allowed; semcom run has no limit"),
-        ((images.size or 0) > MOST_SIDE, f"size may be {MOST_SIDE} here"),
-        (images.size is None and images.source == "photos", f"say a size, here up to {MOST_SIDE}"),
-        ((images.count or MOST_PICTURES + 1) > MOST_PICTURES, f"say a count of pictures, here up to {MOST_PICTURES}"),
-        (max(scenario.users) > MOST_USERS, f"up to {MOST_USERS} users are allowed here"),
-        (scenario.batch > 64 or scenario.threads > 1, "leave batch below 65 and threads at 1 here"),
-    ):
-        if wrong:
-            raise UsageError(f"scenario.yaml: {limit}")
-    return scenario
-
-
-def _most_points(scenario: Scenario) -> int:
-    """How many points there may come to be; they are counted before any is made, for they may be a billion."""
-    grids = sum(
-        prod(
-            len(axis.values)
-            for axis in scenario.axes
-            for owner in [axis.name.partition(".")[0]]
-            if system.answers_to(owner) or channel.answers_to(owner)
-        )
-        for system in scenario.systems
-        for channel in scenario.channels
-    )
-    repetitions = scenario.stop.max_repetitions if scenario.stop else scenario.repetitions
-    return grids * len(scenario.medium_cbr) * len(scenario.users) * len(scenario.snr_db) * repetitions
-
-
-def _asks_too_much(scenario: Scenario) -> bool:
-    """Whether an argument or a swept value would take the memory, or the networks, of more than a demo."""
-    given = [pair for system in scenario.systems for pair in system.arguments]
-    given += [(axis.name.rpartition(".")[2], value) for axis in scenario.axes for value in axis.values]
-    return any(
-        (name in ("candidates", "steps") and value > MOST_CANDIDATES) or value in ("base", "retrieval")
-        for name, value in given
-    )
-
-
-def _names_files(scenario: Scenario) -> bool:
-    """Whether an argument or a swept value is a path or a repository, or a system a file of one's own."""
-    variants = [*scenario.systems, *scenario.channels]
-    texts = [one.name for one in variants]
-    texts += [str(value) for one in variants for _, value in one.arguments]
-    texts += [str(value) for axis in scenario.axes for value in axis.values]
-    return any("/" in text or "\\" in text or text.endswith((".py", ".onnx", ".keras")) for text in texts)
-
-
-def run_points(scenario: Scenario) -> Iterator[tuple[int, int, pyarrow.Table]]:
-    """Run point by point as `sweep.run` does; yield how many are done, how many there are, and all rows so far."""
-    repeats, due, parts = Repeats(scenario), deque(scenario.points()), []
-    while due:
-        point = due.popleft()
-        part = sweep.run_point(point)
-        due.extend(repeats.after(point, part.rows))
-        parts.append(part.rows)
-        yield len(parts), len(parts) + len(due), table.joined(parts)
-
-
-def as_parquet(rows: pyarrow.Table) -> bytes:
-    """The rows as a Parquet file."""
-    from pyarrow import parquet
-
-    file = io.BytesIO()
-    parquet.write_table(rows, file)
-    return file.getvalue()
-
-
-# --- what there is ---------------------------------------------------------------------------------------------------
-
-_NETWORKS = {"scene": "scene_segmenter", "multimodal_generation": "multimodal_generator"}  # of no use without them
-
-
-def systems(names: Sequence[str]) -> list[str]:
-    """Those of the named systems that are there, with the networks without which they are of no use."""
+def available_systems(names: Sequence[str]) -> list[str]:
+    """The named systems that are installed together with the weights that they need."""
     untrained = {system for system, network in _NETWORKS.items() if not _bundled(network)}
     return [name for name in names if name in discover.entries("system") and name not in untrained]
 
 
 def scene_settings() -> list[str]:
-    """Arguments of the scene system for its bundled networks; none while its segmenter is not there."""
+    """Settings of the scene system that select its bundled networks; empty if its segmenter is not bundled."""
     if not _bundled("scene_segmenter"):
         return []
     settings = ["scene.weights=scene_segmenter"]
@@ -278,22 +182,24 @@ def scene_settings() -> list[str]:
 
 
 def _bundled(name: str) -> bool:
-    return Path(str(sweep.__file__)).with_name("weights").joinpath(f"{name}.safetensors").is_file()
+    return weights.is_bundled(name)
 
 
 def unit(metric: str) -> str:
-    """Of a metric, as axes write it."""
-    return METRICS[metric].unit
+    """Unit of a metric, as written on an axis."""
+    return discover.metrics()[metric].unit
 
 
-def arguments_of(point: Point) -> dict[str, Any]:
-    """The arguments of `point_of` that give this point, but for those that have their default."""
-    found = {
+def point_arguments(point: Point) -> dict[str, Any]:
+    """Arguments of `make_point` that give this point; default values of users, seed and designed SNR are left out."""
+    arguments = {
         "system": point.system.name,
         "channel": point.channel.name,
         "snr_db": point.snr_db,
         "users": point.users,
         "medium_cbr": point.medium_cbr,
         "seed": point.seed,
+        "designed_snr_db": point.designed_snr_db(0),
     }
-    return {name: value for name, value in found.items() if (name, value) not in (("users", 1), ("seed", 0))}
+    defaults = {"users": 1, "seed": 0, "designed_snr_db": None}
+    return {name: value for name, value in arguments.items() if name not in defaults or value != defaults[name]}

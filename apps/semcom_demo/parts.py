@@ -1,279 +1,219 @@
-"""Pieces that pages share: choosing a picture and a link, showing pictures and numbers, and how they were made."""
+"""Parts that several pages use: inputs of the link, images and numbers of a transmission."""
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import io
-import shlex
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import streamlit as st
-import yaml
-from torch import Tensor
 
-from channels import UsageError
-from semcom import Delivery
-from semcom.cache import kept_in
-from semcom.images import Picture, load, to_bytes, to_pil, to_tensor
-from semcom.scenario import Point
-from semcom_demo import calls, uploads
-from semcom_demo.words import BUDGETS, CHANNELS, MEANINGS, SYSTEMS
-
-PIXELS = 256 * 192  # of a photograph: what a slider can follow on two cores
-SIDE = 192  # of the square photographs of many users
-STREETS = ("streets:test", 12)  # drawn scenes that no network was trained on
-EVERYDAY = 7  # photographs; those after them are of microscopes and telescopes
+from semcom.scenario.model import Point
+from semcom_demo import calls, live, photos, shots, stage, state, words
+from semcom_demo.memory import Job
+from semcom_demo.photos import Photo
+from semcom_demo.shots import Shot
+from semcom_demo.stage import Frame, Panel
+from semcom_demo.words import CBR_LABELS, CHANNEL_LABELS, FADING_CHANNELS, SYSTEM_LABELS, TOOLTIPS
 
 STYLE = """<style>
-[data-testid="stMainBlockContainer"] { max-width: 1280px; padding: 4.5rem 2rem 2rem; }
+[data-testid="stMainBlockContainer"] { max-width: 1280px; padding: 4rem 2rem 2rem; }
+[data-testid="stMainBlockContainer"] h1 { font-size: 2rem; padding: 0.25rem 0; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] * { color: inherit !important; opacity: 1; }
+[data-testid="stMetricLabel"] * { color: inherit; opacity: 1; }
+[data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
+[data-testid="stSliderThumbValue"], [data-testid="stSliderThumbValue"] * { color: inherit !important; }
+[data-testid="stPageLink"] p { text-decoration: underline; }
+:focus-visible { outline: 3px solid var(--st-primary-color, #0068c9) !important; outline-offset: 2px; }
+.st-key-progress [data-stale="true"] { opacity: 1 !important; }
 .st-key-scenario_text textarea { font-family: monospace; }
-[data-testid="stFileChip"] [role="alert"] { /* why the browser did not even send a file: else only under the pointer */
+[data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */
   position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;
-}
-@media (max-width: 1280px) {
-  [class*="st-key-gallery_pair"] [data-testid="stElementContainer"] { flex: 0 0 calc(50% - 0.5rem) !important; }
 }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 1.5rem; }
-  [data-testid="stMainBlockContainer"] h1 { font-size: 1.9rem; padding: 0.5rem 0; }
+  [data-testid="stMainBlockContainer"] h1 { font-size: 1.5rem; padding: 0.25rem 0; }
   [data-testid="stMetricValue"] { font-size: 1.5rem; }
-  [class*="st-key-gallery"] [data-testid="stElementContainer"] {
-    flex: 0 0 calc(50% - 0.5rem) !important; width: calc(50% - 0.5rem) !important; min-width: 0 !important;
-  }
-  [class*="st-key-gallery"] [data-testid="stElementContainer"] * { max-width: 100%; }
+  .st-key-introduction { display: none; }
 }
 </style>"""
 
-PAIR = (2.3, 1)  # columns of two pictures side by side, and of the numbers to their right
+STAGE_AND_NUMBERS = (2.6, 1)  # column widths: images with their sliders, numbers to their right
+_METRICS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "snr_realized_db": "Realized SNR", "ber": "Bit error rate"}
 
-_SCORES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "snr_realised_db": "SNR met", "ber": "Bit errors"}
+
+# --- inputs ----------------------------------------------------------------------------------------------------------
 
 
-# --- choosing --------------------------------------------------------------------------------------------------------
+def title(text: str, introduction: str) -> None:
+    """Title of a page, and one or two sentences, which a phone leaves out."""
+    st.title(text, anchor=False)
+    with st.container(key="introduction"):
+        st.write(introduction)
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photograph that somebody chose.
+class Inputs:
+    """Inputs of a transmission.
 
     Args:
-        picture: what is sent.
-        key: differs for different pictures.
-        memory: where results that show an upload are kept, with this visitor alone; None for a built-in photograph.
+        photo: Image.
+        channel: Channel.
+        cbr: Channel bandwidth ratio.
+        seed: Random seed.
     """
 
-    picture: Picture
-    key: str
-    memory: MutableMapping[str, bytes] | None
+    photo: Photo
+    channel: str
+    cbr: float
+    seed: int
 
-    def privately(self) -> AbstractContextManager[None]:
-        """Within it nothing that shows an upload reaches the disk."""
-        return nullcontext() if self.memory is None else kept_in(self.memory)
+    def point(self, system: str, snr_db: int | None = None, users: int = 1, settings: Sequence[str] = ()) -> Point:
+        """Operating point of a system at an SNR; by default at that of the slider."""
+        return point(system, self.channel, self.cbr, self.seed, snr_db, users, settings)
 
 
-def photo(key: str, most_pixels: int = PIXELS) -> Photo:
-    """Ask for a photograph, one of the built-in ones or an upload; say kindly what is wrong with an upload."""
-    names = list(photographs(most_pixels))
+def point(
+    system: str,
+    channel_name: str,
+    cbr: float,
+    seed: int,
+    snr_db: int | None = None,
+    users: int = 1,
+    settings: Sequence[str] = (),
+) -> Point:
+    """Operating point of a system at an SNR, by default that of the slider, with the designed SNR of the slider."""
+    values, designed = stage.current(), state.get("designed")
+    level = values["snr"] if snr_db is None else snr_db
+    return _made(system, channel_name, float(level), users, cbr, seed, tuple(settings), designed)
+
+
+_made = lru_cache(maxsize=4096)(calls.make_point)  # a page needs the points of all its frames in every run
+
+
+def link_inputs(cbr: float, max_pixels: int | None = None) -> Inputs:
+    """Ask for image, channel, channel bandwidth ratio and realization.
+
+    Args:
+        cbr: Channel bandwidth ratio at the start.
+        max_pixels: Largest number of pixels of the image.
+    """
+    photo = photos.choose(max_pixels)
     left, right = st.columns(2)
-    name = left.selectbox("Photograph", names, key=f"{key}_photo", format_func=lambda name: name.removesuffix(".png"))
-    file = right.file_uploader(
-        "or one of your own",
-        type=list(uploads.SUFFIXES),
-        key=f"{key}_upload",
-        max_upload_size=uploads.MOST_MEGABYTES,
-        help="It stays in this computer's memory while the page is open, and is never written to disk.",
-    )
-    if file is None:
-        return Photo(photographs(most_pixels)[name], name, None)
-    data = file.getvalue()
-    digest = hashlib.sha256(data).hexdigest()
-    try:
-        picture = uploads.picture(file.name, data, most_pixels)
-    except UsageError as error:  # the page goes on, so that nothing that was chosen on it is forgotten
-        complain(error)
-        return Photo(photographs(most_pixels)[name], name, None)
-    if st.session_state.get("upload_digest") != digest:
-        st.session_state["upload_digest"], st.session_state["upload_results"] = digest, {}
-    return Photo(picture, digest, st.session_state["upload_results"])
+    with left:
+        name = channel()
+    with right:
+        ratio = channel_bandwidth_ratio(cbr)
+    return Inputs(photo, name, ratio, seed(name))
 
 
-@st.cache_resource(show_spinner=False)
-def photographs(most_pixels: int) -> dict[str, Picture]:
-    """The built-in photographs, by the name of the PNG file as which each can be saved."""
-    small = {
-        f"{picture.name}.png": to_tensor(uploads.shrunk(to_pil(picture.pixels), most_pixels))
-        for picture in load("photos", EVERYDAY)
-    }
-    return {name: Picture(name, pixels) for name, pixels in small.items()}
-
-
-@st.cache_resource(show_spinner=False)
-def squares() -> list[Picture]:
-    """The built-in photographs, all of one shape."""
-    return load("photos", EVERYDAY, SIDE)
-
-
-@st.cache_resource(show_spinner="Drawing streets")
-def streets(source: str, count: int) -> list[Picture]:
-    """The first street scenes of a source."""
-    return load(source, count)
-
-
-def system(key: str, names: Sequence[str]) -> str:
-    """Ask for one of the systems that are built."""
-    built = calls.systems(names)
+def system(names: Sequence[str]) -> str:
+    """Ask for one of the available systems."""
+    options = calls.available_systems(names)
     return st.selectbox(
-        "System", built, key=f"{key}_system", format_func=lambda name: SYSTEMS[name], help=MEANINGS["system"]
+        "System",
+        options,
+        format_func=lambda name: SYSTEM_LABELS.get(name, name),
+        help=TOOLTIPS["system"],
+        **state.bound("system", options[0], options),
     )
 
 
-def channel(key: str) -> str:
+def channel() -> str:
     """Ask for a channel."""
     return st.selectbox(
-        "Channel", list(CHANNELS), key=f"{key}_channel", format_func=CHANNELS.__getitem__, help=MEANINGS["channel"]
+        "Channel",
+        list(CHANNEL_LABELS),
+        format_func=CHANNEL_LABELS.__getitem__,
+        help=TOOLTIPS["channel"],
+        **state.bound("channel", "awgn"),
     )
 
 
-def snr_db(key: str, start: int = 10) -> float:
-    """Ask for the signal-to-noise ratio."""
-    return float(
-        st.slider(
-            "SNR in dB", -4, 24, start, key=f"{key}_snr", help=MEANINGS["snr_db"], format="%d dB", width="stretch"
-        )
-    )
-
-
-def budget(key: str, start: float = 1 / 16) -> float:
-    """Ask for the channel uses that may be spent."""
+def channel_bandwidth_ratio(start: float = 1 / 16) -> float:
+    """Ask for the channel bandwidth ratio."""
     return st.selectbox(
-        "Channel uses per sample",
-        list(BUDGETS),
-        index=list(BUDGETS).index(start),
-        key=f"{key}_cbr",
-        format_func=lambda ratio: BUDGETS[ratio],
-        help=MEANINGS["medium_cbr"],
+        "Channel bandwidth ratio (CBR)",
+        list(CBR_LABELS),
+        format_func=lambda ratio: CBR_LABELS[ratio],
+        help=TOOLTIPS["medium_cbr"],
+        **state.bound("cbr", start),
     )
 
 
-def seed(key: str) -> int:
-    """Ask for the seed of the draws."""
-    return int(st.number_input("Seed", 0, 9999, 0, key=f"{key}_seed", help=MEANINGS["seed"]))
+def seed(channel_name: str) -> int:
+    """Ask for the random seed, which numbers the realizations of noise and fading."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        value = int(
+            st.number_input(
+                "Realization (random seed)", 0, state.MAX_SEED, help=TOOLTIPS["seed"], **state.bound("seed", 0)
+            )
+        )
+        fading = channel_name in FADING_CHANNELS
+        st.button("Another realization" if fading else "Another noise realization", on_click=next_seed)
+    return value
 
 
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Say a wrong input in one line, and show nothing more."""
-    try:
-        yield
-    except UsageError as error:
-        complain(error)
-        st.stop()
+def next_seed() -> None:
+    """Take the next realization of noise and fading."""
+    state.put("seed", (state.get("seed", 0) + 1) % (state.MAX_SEED + 1))
 
 
-def complain(error: UsageError) -> None:
-    """Say what is wrong in one line."""
-    st.error(" ".join(str(error).split()), icon=":material/info:")
+# --- images and numbers ----------------------------------------------------------------------------------------------
 
 
-# --- showing ---------------------------------------------------------------------------------------------------------
+def panel(system_name: str, shot: Shot, name: str = "") -> Panel:
+    """Panel of a received image; by default its name is that of the system."""
+    return Panel(name or words.title(system_name), shot.sentence(system_name), shot.png, system_name, bool(shot.outage))
 
 
-def gallery(key: str, pictures: Sequence[tuple[Tensor, str]], width: int = 190) -> None:
-    """Pictures [3, h, w] with their captions, as many in a row as the window has room for, two on a phone."""
-    with st.container(horizontal=True, key=f"gallery_{key}"):
-        for pixels, caption in pictures:
-            st.image(to_bytes(pixels), caption, width=width, output_format="PNG")
+def sent_panel(photo: Photo) -> Panel:
+    """Panel of the image sent."""
+    height, width = photo.image.pixels.shape[1:]
+    return Panel("Image sent", f"{width} x {height} pixels", photo.png)
 
 
-def numbers(items: Sequence[tuple[str, str, str]]) -> None:
-    """Label, value and meaning of each number, as many in a row as there is room for."""
+def show_stage(key: str, inputs: Inputs, systems: Sequence[str], users: int = 1) -> tuple[list[Shot], list[Frame]]:
+    """Transmit an image with each system and show the results; return them, and the frames once all are computed."""
+    place, progress = st.container(), live.progress_place()
+
+    def at(snr_db: int) -> list[Job[Shot]]:
+        return [shots.job(inputs.photo, inputs.point(name, snr_db, users)) for name in systems]
+
+    def panels(results: Sequence[Shot]) -> list[Panel]:
+        return [panel(name, shot) for name, shot in zip(systems, results, strict=True)]
+
+    transmissions = live.Live(at, ahead=set(systems) <= set(shots.LIVE_SYSTEMS))
+    results = transmissions.results(progress)
+    frames = transmissions.show(key, place, progress, [sent_panel(inputs.photo), *panels(results)], panels)
+    gains_db = [shot.gain_db for shot in results if shot.gain_db is not None]
+    if inputs.channel in FADING_CHANNELS and gains_db:
+        st.caption(
+            f"Fading of this realization: |h|² is {gains_db[0]:+.1f} dB, averaged over the transmission. Its mean over "
+            "all realizations is 0 dB."
+        )
+    return results, frames
+
+
+def show_numbers(numbers: Sequence[tuple[str, str, str]]) -> None:
+    """Show numbers side by side, each given as label, value and key of its tooltip."""
     with st.container(horizontal=True, gap="medium"):
-        for label, value, meaning in items:
-            st.metric(label, value, help=MEANINGS[meaning], width="content")
+        for label, value, tooltip in numbers:
+            st.metric(label, value, help=TOOLTIPS[tooltip], width="content")
 
 
-def scores(delivery: Delivery, before: Sequence[tuple[str, str, str]] = ()) -> None:
-    """What a delivery cost and what it is worth, after numbers of the page's own."""
-    uses = [("Channel uses", f"{int(delivery.uses[0]):,}", "uses")]
-    if delivery.medium_uses[0] != delivery.uses[0]:
-        uses.append(("Uses of the medium", f"{int(delivery.medium_uses[0]):,}", "medium_uses"))
-    values = {name: calls.score(name, delivery) for name in _SCORES}
-    measured = [(_SCORES[name], written(name, value), name) for name, value in values.items() if value is not None]
-    numbers([*before, *measured[:2], *uses, *measured[2:]])
+def show_metrics(shot: Shot, first: Sequence[tuple[str, str, str]] = ()) -> None:
+    """Show the page's own numbers (label, value, key of the tooltip), then quality and cost of a transmission."""
+    uses = [("Channel uses", f"{shot.uses:,}", "uses")]
+    if shot.medium_uses != shot.uses:
+        uses.append(("Channel uses in total", f"{shot.medium_uses:,}", "medium_uses"))
+    metrics = [(_METRICS[name], with_unit(name, value), name) for name, value in shot.values.items()]
+    show_numbers([*first, *metrics[:2], *uses, *metrics[2:]])
 
 
-def written(metric: str, value: float | None) -> str:
-    """A value with its unit."""
+def with_unit(metric: str, value: float | None) -> str:
+    """Value of a metric with its unit."""
     if value is None:
         return "none"
     digits = f"{value:.1f}" if calls.unit(metric) == "dB" else f"{value:.3g}"
     return f"{digits} {calls.unit(metric)}".strip()
-
-
-def verdict(delivery: Delivery, row: int = 0) -> str:
-    """What to write below a received picture."""
-    outage = delivery.reception.outage
-    if outage is not None and bool(outage[row]):
-        return "lost: nothing could be decoded"
-    return f"received, {written('psnr', calls.score('psnr', delivery, row))}"
-
-
-# --- how it was made -------------------------------------------------------------------------------------------------
-
-
-def made_by(call: str, functions: Sequence[Callable[..., object]], command: str, sent: Picture | None = None) -> None:
-    """The call that made a picture, its source, and the command that makes the same."""
-    with st.expander("How this was made: source and command"):
-        st.caption("The call")
-        st.code(call, "python", wrap_lines=True)
-        st.caption("Its source")
-        st.code("\n\n".join(inspect.getsource(function) for function in functions), "python", wrap_lines=True)
-        st.caption("The same from the command line")
-        st.code(command, "bash", wrap_lines=True)
-        if sent is not None:
-            st.download_button(
-                f"Save {sent.name} as it was sent", png(sent.pixels), sent.name, "image/png", on_click="ignore"
-            )
-
-
-def call_of(function: Callable[..., object], what: str, point: Point, settings: Sequence[str] = ()) -> str:
-    """A call of a function with a point, as one would write it."""
-    arguments = [f"{name}={value!r}" for name, value in calls.arguments_of(point).items()]
-    arguments += [f"settings={list(settings)!r}"] if settings else []
-    return f"{function.__name__}({what}, point_of({', '.join(arguments)}))"
-
-
-def send_command(sent: Picture, point: Point, settings: Sequence[str] = (), more: Sequence[str] = ()) -> str:
-    """The `semcom send` that makes the same picture."""
-    words = ["semcom", "send", sent.name, "--system", point.system.name, "--channel", point.channel.name]
-    words += ["--snr", f"{point.snr_db:g}", "--cbr", repr(point.medium_cbr)]
-    words += ["--users", str(point.users)] if point.users > 1 else []
-    words += ["--seed", str(point.seed)] if point.seed else []
-    words += [word for setting in settings for word in ("--set", setting)]
-    return shlex.join([*words, *more, "--out", "received.png"])
-
-
-def run_command(point: Point, settings: Sequence[str] = ()) -> str:
-    """The `semcom run`, with its scenario, whose first rows are the same transmission of square photographs."""
-    scenario = {
-        "systems": [point.system.name],
-        "channel": point.channel.name,
-        "medium_cbr": point.medium_cbr,
-        "sweep": {"snr_db": [point.snr_db], "users": [point.users]},
-        "images": {"source": "photos", "count": EVERYDAY, "size": SIDE},
-        "metrics": ["psnr"],
-        "seed": point.seed,
-    }
-    overrides = [word for setting in settings for word in ("--set", setting)]
-    text = yaml.safe_dump(scenario, sort_keys=False, default_flow_style=None)
-    return f"cat > users.yaml <<END\n{text}END\n{shlex.join(['semcom', 'run', 'users.yaml', *overrides])}"
-
-
-def png(pixels: Tensor) -> bytes:
-    """A picture as a PNG file."""
-    file = io.BytesIO()
-    to_pil(pixels).save(file, format="PNG")
-    return file.getvalue()

@@ -1,1 +1,1 @@
-"""Source codecs: image files, label maps, mask positions."""
+"""Source codecs: image files, label maps, mask positions, files in messages."""

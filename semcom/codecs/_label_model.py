@@ -1,18 +1,18 @@
-"""The arithmetic of the label-map codec: contexts, mixing and binary arithmetic coding, in integers alone.
+"""Entropy coder of label maps: contexts, mixing and binary arithmetic coding in integer arithmetic.
 
-Import it late: it brings numba. Integers make it the same on every machine: an encoder's and a decoder's probabilities
-must agree to the last bit.
+The module imports numba, so it is imported on first use. Encoder and decoder must compute the same probabilities to the
+last bit on every machine; hence integers.
 
-A pixel is coded as answers to at most `_QUESTIONS` yes-or-no questions, "is it the label of this neighbour?", likeliest
-neighbour first and no label asked twice, and then, rarely, as the bits of its class. Each answer's probability is mixed
-from adaptive counters, each of which sees the surroundings differently: p = squash(sum_i w_i stretch(p_i)), where the
-weights follow the coding cost's gradient.
+A pixel is coded as answers to at most `_QUESTIONS` yes-or-no questions, "is it the label of this neighbor?", most
+probable neighbor first and each label once, and then, if all answers are no, as the bits of its class. The probability
+of an answer is mixed from adaptive counters of several contexts: p = squash(sum_i w_i stretch(p_i)), with weights
+adapted by gradient descent on the code length.
 
-Source of the mixing: Mahoney, "Adaptive weighing of context models for lossless data compression", 2005. Of the coder:
+Source: mixing: Mahoney, "Adaptive weighing of context models for lossless data compression", 2005; arithmetic coder:
 Witten, Neal, Cleary, Communications of the ACM 30(6), 1987, for two symbols.
 """
 
-# ruff: noqa: ANN001, ANN202, TID253 - numba infers its types, and this module is imported late
+# ruff: noqa: ANN001, ANN202, TID253 - numba infers its types, and this module is imported on first use
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from channels.compiled import compiled
+
 _QUESTIONS = 4
 _CONTEXTS = 6
-_INPUTS = _CONTEXTS + 1  # and a bias
-_SLOTS = 16  # bits of a hashed context's slot number
-_TOP, _SIDE = 3, 4  # rows above and columns beside a slice that contexts may look at
-_LIMIT = 255
-_RATE = 11  # of the weights; greater is slower
-_WEIGHT = 18000  # to begin with, of 65536
-_AHEAD = 4  # bytes by which the decoder has read more than is settled
-_MOST_ZEROS = 12  # that may be left out at the end: a decoder that needs more has a damaged slice, and gives it up
+_INPUTS = _CONTEXTS + 1  # contexts and a bias
+_SLOTS = 16  # bits of the slot number of a hashed context
+_TOP, _SIDE = 3, 4  # padding of a slice, rows above and columns on each side, for contexts
+_LIMIT = 255  # largest count of a counter
+_RATE = 11  # adaptation of the weights; larger is slower
+_WEIGHT = 18000  # initial weight, in 1/65536
+_AHEAD = 4  # bytes that the decoder reads ahead
+_MOST_ZEROS = 12  # trailing zero bytes that are not sent; a slice that requires more is damaged
 _DAMAGED, _FULL = -1, -2
 
 
 def _squash_table() -> NDArray[np.int32]:
-    """65536 / (1 + exp(-x / 256)) for x = -2047 .. 2047, at index x + 2048; the ends are kept off 0 and 65536."""
+    """65536 / (1 + exp(-x / 256)) for x = -2047 .. 2047, at index x + 2048; clipped away from 0 and 65536."""
     nodes = [Decimal(65536) / (1 + (-Decimal(x) / 256).exp()) for x in range(-2048, 2049, 16)]
     table = np.empty(4096, np.int32)
     for index in range(4096):
@@ -55,15 +57,15 @@ def run(rows: NDArray[np.int64], data: NDArray[np.uint8], classes: int, encoding
     """Encode `rows` [h, w] into `data`, or decode `data` into `rows`.
 
     Returns:
-        How many bytes of `data` were needed; negative when damaged (decoding) or when `data` is too short (encoding).
+        Number of bytes of `data` used; negative if the data are damaged (decoding) or too short (encoding).
     """
     return int(_code(rows, data, classes, encoding, _SQUASH, _STRETCH, _RECIPROCAL))
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
 def _slot(number, question, first, second, third):
-    """A counter for what context `number` sees: all of it, mixed to _SLOTS bits."""
+    """Slot number of the counter of context `number`: hash of its values to _SLOTS bits."""
     mixed = nb.uint64(first) * nb.uint64(0x9E3779B97F4A7C15) ^ nb.uint64(second) * nb.uint64(0xC2B2AE3D27D4EB4F)
     mixed ^= nb.uint64(third) * nb.uint64(0x165667B19E3779F9) ^ nb.uint64(number * 8 + question) << nb.uint64(40)
     mixed ^= mixed >> nb.uint64(29)
@@ -71,12 +73,12 @@ def _slot(number, question, first, second, third):
     return nb.int64(mixed >> nb.uint64(64 - _SLOTS))
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
 def _ask(plane, y, x, candidates):
-    """Fill in the labels to ask for, likeliest first, none twice; return how many there are."""
+    """Write the candidate labels, most probable first, each once; return their number."""
     w, n, nw, ne = plane[y, x - 1], plane[y - 1, x], plane[y - 1, x - 1], plane[y - 1, x + 1]
-    first = n if nw == w else w  # an edge goes on
+    first = n if nw == w else w  # continuation of an edge
     offered = (first, w, n, ne, nw, plane[y - 1, x + 2], plane[y, x - 2], plane[y - 2, x])
     count = 0
     for c in offered:
@@ -89,10 +91,10 @@ def _ask(plane, y, x, candidates):
     return count
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
 def _see(plane, y, x, top, question, candidates, count, slots):
-    """Choose the counters for the question whether the pixel is candidates[question]; return the weights' group."""
+    """Select the counters of the question whether the pixel is candidates[question]; return the weight group."""
     c = candidates[question]
     w, n, nw, ne = plane[y, x - 1], plane[y - 1, x], plane[y - 1, x - 1], plane[y - 1, x + 1]
     near = (w == c) | (n == c) << 1 | (nw == c) << 2 | (ne == c) << 3
@@ -110,10 +112,10 @@ def _see(plane, y, x, top, question, candidates, count, slots):
     else:
         near |= (w == n) << 6 | (plane[y - 1, x + 2] == c) << 7 | (plane[y - 2, x + 1] == c) << 8
         far = near | count << 9
-    back = 1  # since the last change in this row
+    back = 1  # pixels since the last change in this row
     while back < 15 and x - back - 1 >= _SIDE and plane[y, x - back - 1] == w:
         back += 1
-    ahead = 0  # until the row above changes
+    ahead = 0  # pixels until the next change in the row above
     while ahead < 3 and plane[y - 1, x + ahead] == plane[y - 1, x + ahead + 1]:
         ahead += 1
     slots[0] = near << 2 | question
@@ -125,10 +127,10 @@ def _see(plane, y, x, top, question, candidates, count, slots):
     return question * 16 + (near & 15)
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
 def _see_class(plane, y, x, top, node, slots):
-    """Choose the counters for the next bit of a class that no neighbour has; `node` is a 1 and the bits so far."""
+    """Select the counters of the next bit of a class that no neighbor has; `node` is a 1 and the bits so far."""
     w, n = plane[y, x - 1], plane[y - 1, x]
     slots[0] = node
     slots[1] = _slot(1, 5, node, 0, 0)
@@ -139,39 +141,39 @@ def _see_class(plane, y, x, top, node, slots):
     return _QUESTIONS * 16
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
-def _mix(slots, chance, weights, group, inputs, squash, stretch):
-    """The chance of a yes, of 65536, by all counters; what the update needs stays in `inputs`."""
+def _mix(slots, probability, weights, group, inputs, squash, stretch):
+    """Probability of a yes, in 1/65536, mixed from all counters; `inputs` is filled for the update."""
     inputs[_CONTEXTS] = 256
     dot = nb.int64(256) * weights[group, _CONTEXTS]
     for i in range(_CONTEXTS):
-        inputs[i] = stretch[chance[i, slots[i]] >> 4]
+        inputs[i] = stretch[probability[i, slots[i]] >> 4]
         dot += nb.int64(inputs[i]) * weights[group, i]
     return nb.int64(squash[min(max(dot >> 16, -2047), 2047) + 2048])
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
-def _learn(bit, mixed, slots, chance, seen, weights, group, inputs, reciprocal):
-    """Move the weights down the gradient of the cost, and the counters towards the answer."""
+def _learn(bit, mixed, slots, probability, seen, weights, group, inputs, reciprocal):
+    """Update the weights by gradient descent and the counters towards the answer."""
     error = (bit << 16) - mixed
     for i in range(_INPUTS):
         weights[group, i] += (inputs[i] * error + (1 << (_RATE + 3))) >> (_RATE + 4)
     for i in range(_CONTEXTS):
         s = slots[i]
-        p, n = nb.int64(chance[i, s]), seen[i, s]
+        p, n = nb.int64(probability[i, s]), seen[i, s]
         p += (((bit << 16) - bit - p) * reciprocal[n]) >> 16
-        chance[i, s] = min(max(p, 16), 65519)
+        probability[i, s] = min(max(p, 16), 65519)
         if n < _LIMIT:
             seen[i, s] = n + 1
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
 def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
     height, width = rows.shape
-    chance = np.full((_CONTEXTS, 1 << _SLOTS), 32768, np.uint16)
+    probability = np.full((_CONTEXTS, 1 << _SLOTS), 32768, np.uint16)
     seen = np.zeros((_CONTEXTS, 1 << _SLOTS), np.uint8)
     weights = np.full((_QUESTIONS * 16 + 1, _INPUTS), _WEIGHT, np.int32)
     weights[:, _CONTEXTS] = 0
@@ -201,7 +203,7 @@ def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
                 else:
                     group = _see_class(plane, y, x, top, node, slots)
                     bit = label >> (depth - 1 - (question - count)) & 1
-                mixed = _mix(slots, chance, weights, group, inputs, squash, stretch)
+                mixed = _mix(slots, probability, weights, group, inputs, squash, stretch)
                 middle = low + ((high - low) * nb.uint64(mixed) >> nb.uint64(16))
                 if not encoding:
                     bit = nb.int64(value <= middle)
@@ -218,7 +220,7 @@ def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
                         data[at] = high >> nb.uint64(24)
                     at += 1
                     low, high = low << byte & whole, (high << byte & whole) | nb.uint64(255)
-                _learn(bit, mixed, slots, chance, seen, weights, group, inputs, reciprocal)
+                _learn(bit, mixed, slots, probability, seen, weights, group, inputs, reciprocal)
                 if question >= count:
                     node = node << 1 | bit
                 elif bit:
@@ -236,12 +238,12 @@ def _code(rows, data, classes, encoding, squash, stretch, reciprocal):
     return _finish(data, at, low, high) if encoding else at
 
 
-@nb.njit(cache=True)
+@compiled()
 @no_type_check
 def _finish(data, at, low, high):
-    """Write the fewest bytes that with zeros after them lie between low and high; up to _MOST_ZEROS at the end go.
+    """Write the shortest code between low and high, and remove up to _MOST_ZEROS trailing zero bytes.
 
-    `at` bytes are settled, and the decoder, which has settled as many when it is done, bears no more missing than that.
+    `at` is the number of bytes written so far.
     """
     least = max(0, at - _MOST_ZEROS)
     for length in range(5):

@@ -1,1 +1,1 @@
-"""One paper, one file: a file or folder here that has a `build(...)` is a system that scenarios can name."""
+"""Systems, one paper per file or folder: each one with a function `build(...)` is a system that scenarios can name."""

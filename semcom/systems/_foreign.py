@@ -1,20 +1,20 @@
-"""Models of other frameworks as transmitter and receiver: arrays in, arrays out, and a contract that is checked.
+"""Models of other frameworks (ONNX, Keras) as transmitter and receiver, with checks of their inputs and outputs.
 
-The contract, in [rows, ...] of float32; height, width and uses may be fixed in the model or left open:
+All arrays are float32; height, width and uses may be fixed or variable:
 
-* The encoder takes pictures in [0, 1], [rows, h, w, 3] or [rows, 3, h, w], and returns the real and imaginary parts of
-  its symbols, [rows, uses, 2] or in turns in [rows, 2 uses].
-* The decoder takes received symbols in either form, equalised as the channel hands them out, and returns pictures in
-  either form, which are clipped to [0, 1].
-* Besides, both may have an input named `snr_db`, [rows] or [rows, 1]: the encoder's is the average SNR, the decoder's
-  what it could measure, 10 log10 of the mean of 1 / noise variance over the row's symbols. The decoder may have one
-  named `noise_var`, [rows, uses].
-* A model whose number of rows is fixed must have it fixed at 1, and is then run row by row.
+* The encoder maps images in [0, 1], [rows, h, w, 3] or [rows, 3, h, w], to the real and imaginary parts of its
+  symbols, [rows, uses, 2] or interleaved [rows, 2 * uses].
+* The decoder maps equalized received symbols in either form to images in either form, which are clipped to [0, 1].
+* Both may have an optional input `snr_db`, [rows] or [rows, 1]: the average SNR at the encoder, and
+  10 log10(mean(1 / noise_var)) of the row at the decoder. The decoder may have an optional input `noise_var`,
+  [rows, uses].
+* The number of rows must be variable or 1; with 1, rows are processed one by one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +25,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from channels._base import Received
-from channels._errors import UsageError
-from channels._rng import Rng
+from channels.base import Received
+from channels.errors import UsageError
+from channels.rng import Rng
 from semcom.system import Payload, Receiver, Reception, Sample, System, Transmitter, uses_for
 
-_TOLERANCE = 1e-3  # of the mean energy of analogue symbols, as the link allows it
-_BESIDE = ("snr_db", "noise_var")
-_LONGEST = 300  # characters of another framework's complaint
+_TOLERANCE = 1e-3  # tolerance of the mean energy per symbol, the same as in the link
+_OPTIONAL_INPUTS = ("snr_db", "noise_var")
+_LONGEST = 600  # characters quoted from an error message of another framework
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input of a model: its name and its shape, None where it is open; the first number is that of the rows."""
+    """Input of a model.
+
+    Args:
+        name: name of the input.
+        shape: shape, None for variable lengths; the first dimension is the rows.
+    """
 
     name: str
     shape: tuple[int | None, ...]
@@ -45,14 +50,14 @@ class Port:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model.
+    """Loaded model of another framework.
 
     Args:
-        path: its file.
-        digest: SHA-256 of its files, in hex.
-        inputs: in the order in which `run` takes them.
-        channels: where its framework puts colours when shapes do not tell.
-        run: arrays, one an input, to the first output.
+        path: path of the model file.
+        digest: SHA-256 of the model files, hexadecimal.
+        inputs: inputs in the argument order of `run`.
+        channels: position of the color dimension if the shapes are ambiguous: "first" or "last".
+        run: function from one array per input to the first output.
     """
 
     path: Path
@@ -63,129 +68,133 @@ class Model:
 
     @property
     def id(self) -> str:
-        """Name and first 8 hex of the hash, as rows of results carry it."""
+        """File name and the first 8 hex digits of the hash, written to the rows of results."""
         return f"{self.path.stem}@{self.digest[:8]}"
 
-    def main(self, beside: Iterable[str]) -> Port:
-        """The one input that does not go by the name of something that travels beside it.
+    def main(self, optional: Iterable[str]) -> Port:
+        """The input that is not one of the optional inputs.
 
         Raises:
-            UsageError: there are none, or others that nobody can feed.
+            UsageError: the model has no such input, or several.
         """
-        ports = [port for port in self.inputs if port.name not in beside]
+        ports = [port for port in self.inputs if port.name not in optional]
         if len(ports) != 1:
             names = ", ".join(port.name for port in self.inputs)
             raise UsageError(
-                f"{self.path} has inputs {names}; besides the first it may have {' and '.join(beside)}, "
-                "under just these names"
+                f"{self.path} has inputs {names}: export it with one main input and optionally {' and '.join(optional)}"
             )
         for port in self.inputs:
             if not port.shape or port.shape[0] not in (None, 1):
                 rows = port.shape[0] if port.shape else "no"
-                raise UsageError(f"{self.path} takes {port.name} in {rows} rows; export it for any number, or for 1")
+                raise UsageError(f"{self.path} requires {rows} rows of {port.name}: export it for any number, or for 1")
         return ports[0]
 
     def __call__(self, arrays: Mapping[str, Tensor]) -> Tensor:
-        """Run the model on arrays by the names of its inputs; those that it has no input for are left out.
+        """Run the model on arrays given by input name; arrays without an input are ignored.
 
         Raises:
-            UsageError: shapes that it was not made for, a failure inside, anything but numbers in return.
+            UsageError: a shape does not match, the model fails, or its output is not finite float32.
         """
-        fed = [self._fitted(port, arrays[port.name]) for port in self.inputs]
+        feeds = [self._feed(port, arrays[port.name]) for port in self.inputs]
         try:
             if any(port.shape[0] == 1 for port in self.inputs):
-                parts = [self.run([array[row : row + 1] for array in fed]) for row in range(len(fed[0]))]
-                found = np.concatenate([np.asarray(part) for part in parts])
+                parts = [self.run([array[row : row + 1] for array in feeds]) for row in range(len(feeds[0]))]
+                output = np.concatenate([np.asarray(part) for part in parts])
             else:
-                found = np.asarray(self.run(fed))
-        except Exception as error:  # whatever the frameworks raise, it is the file that does not do
-            shapes = ", ".join(f"{port.name} {list(array.shape)}" for port, array in zip(self.inputs, fed, strict=True))
+                output = np.asarray(self.run(feeds))
+        except Exception as error:  # the frameworks raise errors without a common base class
+            named = zip(self.inputs, feeds, strict=True)
+            shapes = ", ".join(f"{port.name} {list(array.shape)}" for port, array in named)
             raise UsageError(f"{self.path} fails on {shapes}: {one_line(error)}") from None
-        if found.dtype != np.float32 or not np.isfinite(found).all():
-            raise UsageError(f"{self.path} must return finite float32 numbers; some of its {found.dtype} are not")
-        return torch.from_numpy(np.array(found))
+        if output.dtype != np.float32 or not np.isfinite(output).all():
+            raise UsageError(f"{self.path} must return finite float32 numbers; some of its {output.dtype} are not")
+        return torch.from_numpy(np.array(output))
 
-    def _fitted(self, port: Port, values: Tensor) -> np.ndarray:
-        """The values in the form that an input takes."""
+    def _feed(self, port: Port, values: Tensor) -> np.ndarray:
+        """Values in the shape of an input."""
         array = values.detach().cpu().float().numpy()
         if port.name == "snr_db" and len(port.shape) == 2:
             array = array[:, None]
         fixed = zip(port.shape[1:], array.shape[1:], strict=False)
-        if len(port.shape) != array.ndim or any(wanted not in (None, found) for wanted, found in fixed):
-            wanted = ", ".join("any" if length is None else str(length) for length in port.shape)
+        if len(port.shape) != array.ndim or any(expected not in (None, actual) for expected, actual in fixed):
             raise UsageError(
-                f"{self.path} takes {port.name} of shape [{wanted}], here it is {list(array.shape)}: "
-                "change the size of the pictures, or export the model for this one"
+                f"{self.path} requires {port.name} of shape [{_text(port.shape)}], not {list(array.shape)}: "
+                "change the image size, or export the model for this size"
             )
         return np.ascontiguousarray(array)
 
 
 class ForeignTransmitter(Transmitter):
-    """Symbols from a model that maps pictures to reals.
+    """Transmitter with a model that maps images to the real and imaginary parts of symbols.
 
     Args:
-        encoder: the model.
-        cbr: granted uses per real number of a picture.
-        normalise: bring each row to unit mean energy instead of refusing it; the scale is not sent.
+        encoder: encoder model.
+        cbr: channel bandwidth ratio, complex channel uses per real number of the image.
+        normalize: whether to normalize each row to unit mean energy; otherwise another energy is an error.
     """
 
-    def __init__(self, encoder: Model, cbr: float, normalise: bool) -> None:
-        self.encoder, self.cbr, self.normalise = encoder, cbr, normalise
+    def __init__(self, encoder: Model, cbr: float, normalize: bool) -> None:
+        self.encoder, self.cbr, self.normalize = encoder, cbr, normalize
         self.port = encoder.main(("snr_db",))
         self.layout = _layout(encoder, self.port)
+        height, width = self.port.shape[2:] if self.layout == "first" else self.port.shape[1:3]
+        self.only_size = None if height is None or width is None else (height, width)
 
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
         images = sample.images if self.layout == "first" else sample.images.movedim(1, -1)
         reals = self.encoder({self.port.name: images, "snr_db": snr_db})
-        pairs = reals if reals.ndim == 3 else reals.reshape(len(reals), -1, 2) if _in_turns(reals) else None
+        pairs = reals if reals.ndim == 3 else reals.reshape(len(reals), -1, 2) if _interleaved(reals) else None
         if pairs is None or pairs.shape[0] != len(images) or pairs.shape[2] != 2 or not pairs.shape[1]:
             raise UsageError(
-                f"{self.encoder.path} returns {list(reals.shape)} for {len(images)} pictures; "
-                "it must be [rows, uses, 2] or [rows, 2 uses]"
+                f"{self.encoder.path} returns {list(reals.shape)} for {len(images)} images; "
+                "it must return [rows, uses, 2] or [rows, 2 * uses]"
             )
         symbols = torch.view_as_complex(pairs.contiguous())
-        uses, granted = symbols.shape[1], uses_for(self.cbr, sample.size)
-        if uses > granted:
+        uses, budget = symbols.shape[1], uses_for(self.cbr, sample.size)
+        if uses > budget:
             height, width = sample.size
             raise UsageError(
-                f"{self.encoder.path} sends {uses} uses for a picture of {width}x{height} pixels, granted are "
-                f"{granted}: a cbr of {uses / (3 * height * width):.6g} a user would do"
+                f"{self.encoder.path} sends {uses} channel uses for an image of {width} x {height}, the budget is "
+                f"{budget}: raise cbr to {uses / (3 * height * width):.6g} per user"
             )
         counts = torch.full((len(symbols),), uses)
         return Payload(self._checked(symbols), counts, digital_uses=torch.zeros_like(counts))
 
     def _checked(self, symbols: Tensor) -> Tensor:
-        """The symbols, if they keep the power rule or are to be brought to it.
+        """Symbols with unit mean energy per row, normalized if requested.
 
         Raises:
-            UsageError: they do not keep it; there is nothing to normalise.
+            UsageError: the mean energy of a row is not 1, or 0 with `normalize`.
         """
         energy = symbols.abs().square().mean(1)
-        if self.normalise and bool((energy > 0).all()):
+        if self.normalize and bool((energy > 0).all()):
             return symbols / energy.sqrt()[:, None]
         wrong = (energy - 1).abs() > _TOLERANCE
         if wrong.any():
             row = int(wrong.nonzero()[0, 0])
-            fix = "there is nothing to normalise" if self.normalise else "normalise in the model or set normalise: true"
+            fix = "a row of zeros cannot be normalized" if self.normalize else "normalize it or write normalize: true"
             raise UsageError(
-                f"{self.encoder.path} sends {float(energy[row]):.4g} of energy per use in row {row}; "
-                f"the power rule asks for 1 +- {_TOLERANCE:g}: {fix}"
+                f"{self.encoder.path} returns symbols of mean energy {float(energy[row]):.4g} in row {row}, "
+                f"not 1 +- {_TOLERANCE:g}: {fix}"
             )
         return symbols
 
 
 class ForeignReceiver(Receiver):
-    """Pictures from a model that maps received reals to pictures.
+    """Receiver with a model that maps received symbols to images.
 
     Args:
-        decoder: the model.
+        decoder: decoder model.
     """
 
     def __init__(self, decoder: Model) -> None:
         self.decoder = decoder
-        self.port = decoder.main(_BESIDE)
+        self.port = decoder.main(_OPTIONAL_INPUTS)
         if len(self.port.shape) not in (2, 3):
-            raise UsageError(f"{decoder.path} must take received reals, [rows, uses, 2] or [rows, 2 uses]")
+            raise UsageError(
+                f"{decoder.path} requires {self.port.name} of shape [{_text(self.port.shape)}]: export it for received "
+                "symbols, [rows, uses, 2] or [rows, 2 * uses]"
+            )
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
         reals = torch.view_as_real(received.symbols.resolve_conj())
@@ -200,38 +209,39 @@ class ForeignReceiver(Receiver):
         if images.shape == last and (images.shape != first or self.decoder.channels == "last"):
             images = images.movedim(-1, 1).contiguous()
         elif images.shape != first:
-            raise UsageError(f"{self.decoder.path} returns {list(images.shape)}; the pictures sent were {list(first)}")
+            raise UsageError(f"{self.decoder.path} returns images of shape {list(images.shape)}, not {list(first)}")
         return Reception(images.clamp(0, 1), received.uses)
 
 
-def system_of(name: str, encoder: Model, decoder: Model, cbr: float, normalise: bool, paper: str) -> System:
-    """The system of an encoder and a decoder."""
+def build_from_networks(name: str, encoder: Model, decoder: Model, cbr: float, normalize: bool, paper: str) -> System:
+    """Build the system of an encoder model and a decoder model."""
     return System(
         name=name,
         paper=paper,
-        transmitter=ForeignTransmitter(encoder, cbr, normalise),
+        transmitter=ForeignTransmitter(encoder, cbr, normalize),
         receiver=ForeignReceiver(decoder),
-        agreement="the two models and the picture's size, which fix the number of uses",
+        agreement="both models and the image size, which determines the number of channel uses",
         weights=f"{encoder.id} {decoder.id}",
+        cbr=cbr,
     )
 
 
 def model_file(name: str, suffix: str) -> Path:
-    """The path of a model file.
+    """Path of an existing model file.
 
     Raises:
-        UsageError: there is no such file, or it is of another kind.
+        UsageError: the file does not exist or has another suffix.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if path.suffix.lower() != suffix:
-        raise UsageError(f"{name!r} does not end in {suffix}; save the model in that format")
+        raise UsageError(f"{name!r} does not end in {suffix}: save the model in this format")
     if not path.is_file():
-        raise UsageError(f"no model file {path}; paths start from the folder in which the command runs")
+        raise UsageError(f"no model file {path}: write a path relative to the working directory")
     return path
 
 
 def sha256_of(paths: Iterable[Path]) -> str:
-    """One digest of several files, in their order."""
+    """SHA-256 digest of several files, in the given order, hexadecimal."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -240,21 +250,30 @@ def sha256_of(paths: Iterable[Path]) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """What another framework has to say, short enough to be read."""
-    return " ".join(str(error).split())[:_LONGEST]
+    """Error message of another framework on one line; a long one is cut in its middle, its reason may be at the end."""
+    text, half = " ".join(str(error).split()), _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
-def _in_turns(reals: Tensor) -> bool:
+def _interleaved(reals: Tensor) -> bool:
+    """Whether real and imaginary parts alternate in [rows, 2 * uses]."""
     return reals.ndim == 2 and reals.shape[1] % 2 == 0
 
 
+def _text(shape: tuple[int | None, ...]) -> str:
+    """Shape for error messages."""
+    return ", ".join("any" if length is None else str(length) for length in shape)
+
+
 def _layout(model: Model, port: Port) -> Literal["first", "last"]:
-    """Where an input for pictures has its colours."""
-    found = port.shape[1:]
-    places = [place for place, axis in (("first", 0), ("last", -1)) if len(found) == 3 and found[axis] in (None, 3)]
-    sure = [place for place, axis in (("first", 0), ("last", -1)) if len(found) == 3 and found[axis] == 3]
-    if not places:
-        shape = ", ".join("any" if length is None else str(length) for length in port.shape)
-        raise UsageError(f"{model.path} takes [{shape}]; pictures are [rows, 3, h, w] or [rows, h, w, 3]")
-    candidates = sure or places
+    """Position of the color dimension in an image input."""
+    shape = port.shape[1:]
+    possible = [place for place, axis in (("first", 0), ("last", -1)) if len(shape) == 3 and shape[axis] in (None, 3)]
+    certain = [place for place, axis in (("first", 0), ("last", -1)) if len(shape) == 3 and shape[axis] == 3]
+    if not possible:
+        raise UsageError(
+            f"{model.path} requires {port.name} of shape [{_text(port.shape)}]: export it for images, "
+            "[rows, 3, h, w] or [rows, h, w, 3]"
+        )
+    candidates = certain or possible
     return model.channels if model.channels in candidates else "first" if "first" in candidates else "last"

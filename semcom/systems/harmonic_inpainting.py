@@ -1,4 +1,4 @@
-"""Harmonic inpainting of noiseless patches: what smooth interpolation makes of a masked picture, with no channel."""
+"""Harmonic inpainting of masked images without a channel: a bound for smooth interpolation."""
 
 from __future__ import annotations
 
@@ -9,63 +9,63 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from channels._base import Channel
-from channels._errors import UsageError
-from channels._rng import Rng
+from channels.arguments import within
+from channels.base import Channel
+from channels.rng import Rng
 from semcom.system import Bound, Reception, Sample, uses_for
 from semcom.systems.carrier_image.agreement import from_tiles, random_masks, to_tiles
 from semcom.systems.carrier_image.harmonic import harmonic_fill
 from semcom.systems.carrier_image.networks import PATCH, TILE
 
-BIBTEX = """
-@article{chan2002mathematical,
-  author = {Chan, Tony F. and Shen, Jianhong},
-  title = {Mathematical Models for Local Nontexture Inpaintings},
-  journal = {SIAM Journal on Applied Mathematics},
-  volume = {62}, number = {3}, pages = {1019--1043}, year = {2002}
-}
-"""
+TITLE = "Harmonic inpainting"
+CITATION_KEYS = "chan2002mathematical"
 
-_SWEEPS = (200, 200, 200, 400)  # converged to 0.01 dB
+_ITERATIONS = (200, 200, 200, 400)  # converged to 0.01 dB
 
 
 @dataclass(frozen=True)
 class HarmonicInpainting(Bound):
-    """The kept patches exactly as they are, and the smoothest picture through them.
+    """Error-free visible patches, masked patches filled by harmonic inpainting.
 
     Args:
-        cbr: complex uses per real number of the picture that the result is drawn at; none are needed.
-        masked: masked patches of a tile of 128 x 128 pixels, 256 patches.
+        cbr: channel bandwidth ratio at which the bound is plotted, complex channel uses per real number of the image.
+        masked: number of masked patches per tile of 128 x 128 pixels (256 patches).
     """
 
     cbr: float
     masked: int
 
-    def reach(
+    def best_reception(
         self, sample: Sample, snr_db: Float[Tensor, "batch users"], channel: Channel, rng: Rng
     ) -> tuple[Int[Tensor, " rows"], Reception]:
         tiles, side = to_tiles(sample.images, TILE), TILE // PATCH
         masks = random_masks(rng.derive("encode"), len(tiles) // len(rng), side**2, self.masked)
-        known = torch.from_numpy(~masks).float().view(len(tiles), 1, side, side)
+        known = torch.from_numpy(~masks).to(tiles.device).float().view(len(tiles), 1, side, side)
         known = functional.interpolate(known, scale_factor=float(PATCH))
-        filled = harmonic_fill(tiles, known, _SWEEPS).clamp(0, 1)
+        filled = harmonic_fill(tiles, known, _ITERATIONS).clamp(0, 1)
         uses = torch.full((len(sample.images),), uses_for(self.cbr, sample.size))
-        return uses, Reception(images=from_tiles(filled, sample.size), uses_charged=uses)
+        return uses, Reception(images=from_tiles(filled, sample.size), counted_uses=uses)
 
 
-def build(cbr: float, keep: float = 0.5) -> HarmonicInpainting:
-    """Harmonic inpainting of the noiseless kept patches, at the masks of `carrier_image` with `mask: random`.
+def build(cbr: float, visible_ratio: float = 0.5) -> HarmonicInpainting:
+    """Harmonic inpainting of a masked image from error-free visible patches: a bound without a channel.
+
+    The masks are those of `carrier_image` with `mask: random`.
 
     Args:
-        cbr: complex channel uses per real number of the picture, at which it is drawn.
-        keep: share of the patches of 8 x 8 pixels that are known.
+        cbr: channel bandwidth ratio at which the bound is plotted, complex channel uses per real number of the image.
+        visible_ratio: fraction of the patches of 8 x 8 pixels that are visible, above 0 and up to 1.
+
+    Source: Chan and Shen, SIAM J. Appl. Math. 62(3), 2002.
+
+    >>> build(cbr=1 / 16).masked
+    128
     """
-    if not 0 < keep <= 1:
-        raise UsageError(f"keep is a share of the patches above 0 and up to 1, not {keep}")
+    within("visible_ratio", visible_ratio, 0, 1, excluded="least")
     patches = (TILE // PATCH) ** 2
     return HarmonicInpainting(
         name="harmonic_inpainting",
         paper="T. F. Chan, J. Shen, Mathematical models for local nontexture inpaintings, SIAM J. Appl. Math., 2002",
         cbr=cbr,
-        masked=patches - round(keep * patches),
+        masked=patches - round(visible_ratio * patches),
     )

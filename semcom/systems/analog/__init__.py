@@ -1,33 +1,26 @@
-"""SoftCast: transform coefficients sent as they are, scaled so that the least error is left.
+"""Analog image transmission (SoftCast): scaled DCT coefficients as analog symbols.
 
-A picture goes through an orthonormal DCT over colours, rows and columns. Its coefficients fall into bands whose
-variances travel in a protected header; the strongest coefficients that fit go on the air uncoded. Transmitter and
-receiver derive everything else (variances, choice, gains) from the header.
+Each color plane is transformed by an orthonormal DCT. A coded digital header transmits the variance of each band of
+coefficients; the strongest coefficients that fit the remaining channel uses are transmitted uncoded. Transmitter and
+receiver derive the variances, the selection and the gains from the header.
 """
 
 from typing import Literal
 
-from channels._base import positive
-from channels._errors import UsageError
+from channels.arguments import one_of, positive
 from semcom.system import System
 
-BIBTEX = """
-@inproceedings{jakubczak2011softcast,
-  author = {Jakubczak, Szymon and Katabi, Dina},
-  title = {A Cross-Layer Design for Scalable Mobile Video},
-  booktitle = {Proceedings of MobiCom},
-  year = {2011}
-}
-"""
+TITLE = "Analog DCT"
+CITATION_KEYS = "jakubczak2011softcast"
 
 
 def build(cbr: float, allocation: Literal["matched", "softcast"] = "matched") -> System:
-    """SoftCast: the DCT of the picture sent as analogue symbols, with optimal power allocation and linear estimation.
+    """Analog DCT: coefficients as analog symbols (SoftCast), with power allocation and linear MMSE estimation.
 
     Args:
-        cbr: complex channel uses per real number of the picture.
-        allocation: "matched" shares the power for the average SNR, "softcast" without knowing it (the same from about
-            5 dB on, worse below).
+        cbr: channel bandwidth ratio, complex channel uses per real number of the image, above 0.
+        allocation: power allocation among the coefficients. matched: least mean squared error at the average SNR;
+            softcast: gains proportional to variance^(-1/4), independent of the SNR (equal to matched above about 5 dB).
 
     Source: Jakubczak and Katabi, A Cross-Layer Design for Scalable Mobile Video, MobiCom 2011.
 
@@ -37,12 +30,12 @@ def build(cbr: float, allocation: Literal["matched", "softcast"] = "matched") ->
     from semcom.systems.analog.system import AnalogReceiver, AnalogTransmitter
 
     positive("cbr", cbr)
-    if allocation not in ("matched", "softcast"):
-        raise UsageError(f"allocation must be matched or softcast, not {allocation!r}")
+    one_of("allocation", allocation, ("matched", "softcast"))
     return System(
         name="analog",
         paper="Jakubczak and Katabi, A Cross-Layer Design for Scalable Mobile Video, MobiCom 2011",
         transmitter=AnalogTransmitter(cbr, allocation == "matched"),
         receiver=AnalogReceiver(cbr),
-        agreement="cbr and the picture's size give the layout of the header, the bands and the order of the symbols",
+        agreement="cbr and image size, which determine the header layout, the bands and the symbol order",
+        cbr=cbr,
     )

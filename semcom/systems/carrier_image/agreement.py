@@ -1,4 +1,4 @@
-"""What transmitter and receiver of carrier images agreed on before, and the sizes that follow from it."""
+"""Shared configuration of transmitter and receiver of carrier images, and the sizes that follow from it."""
 
 from __future__ import annotations
 
@@ -11,126 +11,126 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from channels._errors import UsageError
-from channels._rng import Rng, seed_for
-from channels.modem import Mcs, transport_uses
+from channels.errors import UsageError
+from channels.modem.transport_block import Mcs, transport_uses
+from channels.rng import Rng, seed_for
 from semcom.codecs.mask_positions import (
-    WIRE_FORMS,
+    MASK_CODES,
     BitPerPatch,
     ConstantWeight,
-    WireForm,
-    smallest_wire_form,
-    wire_bits,
+    MaskCode,
+    mask_code_bits,
+    shortest_mask_code,
 )
-from semcom.padding import pad_to_multiple
+from semcom.images.padding import pad_to_multiple
 from semcom.system import uses_for
 from semcom.systems.carrier_image.symbols import SCALE_BITS, analog_uses
 
 Mapping = Literal["constant_weight", "bit_per_patch"]
-Sequence = Literal["sparse", "full"]
+SentTokens = Literal["visible", "all"]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Build arguments and the networks' shape; what depends on the picture is sent.
+    """Build arguments and shape of the networks; everything that depends on the image is transmitted.
 
     Args:
-        cbr: complex uses per real number of the picture that are granted.
-        masked: M, masked patches of a tile (what a bit per patch masks is up to the bits).
-        mapping: how bits choose a mask.
-        wire: how masks are written as bits.
-        sequence: "sparse" sends latents of kept patches and the mask as bits; "full" sends latents of all patches,
-            masked ones as a mask token, and no mask.
-        mcs: modulation and code of the digital part.
-        tile: side of a tile in pixels.
-        patches: of a tile.
-        latents: real numbers of a token.
-        extra: tokens of a tile beside those of its patches.
-        every_latent: the networks need all latents; otherwise they take as many as fit.
+        cbr: channel bandwidth ratio, complex channel uses per real number of the image.
+        masked: number M of masked patches per tile; set by the message for `bit_per_patch`.
+        mapping: mapping of message bits to a mask.
+        mask_code: source code of the mask positions in the header.
+        sent_tokens: tokens that are sent: "visible" (mask in the header) or "all" (mask tokens, no mask in the header).
+        mcs: modulation and code rate of the header.
+        tile: side of a tile, pixels.
+        patches: number of patches per tile.
+        latents: number of real latents per token.
+        extra_tokens: number of tokens per tile that belong to no patch (class token).
+        requires_all_latents: whether the networks require every latent; otherwise as many as fit are sent.
     """
 
     cbr: float
     masked: int
     mapping: Mapping
-    wire: WireForm
-    sequence: Sequence
+    mask_code: MaskCode
+    sent_tokens: SentTokens
     mcs: Mcs
     tile: int
     patches: int
     latents: int
-    extra: int = 0
-    every_latent: bool = False
+    extra_tokens: int = 0
+    requires_all_latents: bool = False
 
     @cached_property
     def code(self) -> BitPerPatch | ConstantWeight:
-        """Bits to mask of one tile."""
+        """Mapping of bits to the mask of one tile."""
         if self.mapping == "bit_per_patch":
             return BitPerPatch(self.patches)
         return ConstantWeight(self.patches, self.masked)
 
     def tiles(self, size: tuple[int, int]) -> int:
-        """Tiles of a picture, whose sides are padded to multiples of a tile's."""
+        """Number of tiles of an image of (height, width) pixels, padded to multiples of the tile side."""
         return -(-size[0] // self.tile) * -(-size[1] // self.tile)
 
     def message_bits(self, size: tuple[int, int]) -> int:
-        """Bits that the masks of one picture carry."""
+        """Message length of one image, bits."""
         return self.tiles(size) * self.code.bits
 
     @property
     def masked_patches(self) -> int | None:
-        """M, or None where the bits decide how many."""
+        """Number M of masked patches per tile, None where the message sets it."""
         return None if self.mapping == "bit_per_patch" else self.masked
 
     def digital_bits(self, size: tuple[int, int]) -> int:
-        """Bits of the digital part before CRC and code: the scale of the latents, and the masks."""
-        if self.sequence == "full":
+        """Header length before CRC and channel code, bits: latent scale and masks."""
+        if self.sent_tokens == "all":
             return SCALE_BITS
-        return SCALE_BITS + self.tiles(size) * wire_bits(self.wire, self.patches, self.masked_patches)
+        return SCALE_BITS + self.tiles(size) * mask_code_bits(self.mask_code, self.patches, self.masked_patches)
 
     def digital_uses(self, size: tuple[int, int]) -> int:
-        """Channel uses of the digital part."""
+        """Channel uses of the header."""
         return transport_uses(self.digital_bits(size), self.mcs)
 
     def analog_uses(self, size: tuple[int, int], tokens: int) -> int:
-        """Channel uses of the latents of so many tokens.
+        """Channel uses of the latents of `tokens` tokens.
 
         Raises:
-            UsageError: the grant is too small.
+            UsageError: the channel-use budget is too small.
         """
-        granted, digital = uses_for(self.cbr, size), self.digital_uses(size)
-        uses = analog_uses(granted - digital, tokens, self.latents)
-        least = tokens * self.latents // 2 if self.every_latent else -(-tokens // 2)  # one real a token
+        budget, digital = uses_for(self.cbr, size), self.digital_uses(size)
+        uses = analog_uses(budget - digital, tokens, self.latents)
+        least = tokens * self.latents // 2 if self.requires_all_latents else -(-tokens // 2)  # 1 real per token
         if uses < least:
             raise UsageError(
-                f"a picture of {size[1]} x {size[0]} needs {digital} uses for masks and {least} for latents, cbr "
-                f"{self.cbr:g} grants {granted}: raise cbr to {(digital + least) / (3 * size[0] * size[1]):.4f}, or "
-                f"{'mask more patches' if tokens else 'take a higher mask_code_rate'}"
+                f"an image of {size[1]} x {size[0]} requires {digital} channel uses for the header and {least} for "
+                f"latents, cbr {self.cbr:g} allows {budget}: raise cbr to "
+                f"{(digital + least) / (3 * size[0] * size[1]):.4f} per user, or "
+                f"{'lower visible_ratio' if tokens else 'raise code_rate'}"
             )
         return uses
 
     def mask_token(self) -> Float[Tensor, " latents"]:
-        """What stands for a masked patch in a full sequence: fixed signs, as strong as a latent is on average."""
+        """Token sent for a masked patch with `sent_tokens: all`: fixed random signs, mean square 1."""
         generator = torch.Generator().manual_seed(seed_for("carrier image", "mask token"))
         return torch.randint(2, (self.latents,), generator=generator) * 2.0 - 1
 
 
-def wire_form(mapping: Mapping, wire: str, patches: int, masked: int) -> WireForm:
-    """The wire form that a build argument names; "smallest" is chosen by the mask's weight.
+def mask_code_named(mapping: Mapping, name: str, patches: int, masked: int) -> MaskCode:
+    """Mask code of a build argument; "shortest" is resolved from the number of masked patches.
 
     Raises:
-        UsageError: a form that needs a constant weight for a mapping that has none.
+        UsageError: the code requires a fixed number of masked patches and the mapping has none.
     """
     if mapping == "bit_per_patch":
-        if wire not in ("smallest", "bitmap"):
-            raise UsageError(f"a bit per patch leaves the number of masked patches open: wire: bitmap, not {wire}")
+        if name not in ("shortest", "bitmap"):
+            raise UsageError(f"mapping: bit_per_patch requires mask_code: bitmap, not {name}")
         return "bitmap"
-    if wire == "smallest":
-        return smallest_wire_form(patches, masked)
-    return WIRE_FORMS[WIRE_FORMS.index(wire)]  # type: ignore[arg-type]
+    if name == "shortest":
+        return shortest_mask_code(patches, masked)
+    return MASK_CODES[MASK_CODES.index(name)]  # type: ignore[arg-type]
 
 
 def to_tiles(images: Float[Tensor, "rows 3 h w"], side: int) -> Float[Tensor, "tiles 3 side side"]:
-    """Cut pictures into square tiles in raster order, tiles of one picture next to each other; edges are repeated.
+    """Cut images into square tiles in raster order, image by image; edges are padded by repetition.
 
     >>> to_tiles(torch.zeros(2, 3, 100, 130), 64).shape
     torch.Size([12, 3, 64, 64])
@@ -148,18 +148,18 @@ def from_tiles(tiles: Float[Tensor, "tiles 3 side side"], size: tuple[int, int])
     return rows.flatten(4, 5).flatten(2, 3)[..., : size[0], : size[1]]
 
 
-def kept_patches(mask: Bool[ndarray, " patches"]) -> Tensor:
-    """Indices of the kept patches of a mask, in raster order."""
+def visible_patches(mask: Bool[ndarray, " patches"]) -> Tensor:
+    """Indices of the visible patches of a mask, int64, in raster order."""
     return torch.from_numpy((~mask).nonzero()[0])
 
 
 def groups(masks: Bool[ndarray, "tiles patches"]) -> list[Tensor]:
-    """Tiles that keep equally many patches, which a network takes together."""
+    """Indices of tiles with the same number of visible patches, which a network processes as one batch."""
     weights = torch.from_numpy(masks.sum(1))
     return [(weights == weight).nonzero()[:, 0] for weight in weights.unique().tolist()]
 
 
 def random_masks(rng: Rng, tiles: int, patches: int, masked: int) -> Bool[ndarray, "tiles patches"]:
-    """Masks of one weight, uniformly at random: `tiles` for each row of `rng`."""
+    """Uniformly random masks of `masked` patches: `tiles` masks for each row of `rng`."""
     order = rng.derive("mask").uniform(tiles, patches).argsort(-1).argsort(-1)
     return (order < masked).flatten(0, 1).numpy()

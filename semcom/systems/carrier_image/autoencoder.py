@@ -1,4 +1,4 @@
-"""What a masked autoencoder must be to carry messages; ours is in `networks`, others' in `pretrained`."""
+"""Interface of the masked autoencoders of carrier images; implemented in `networks` and `pretrained`."""
 
 from __future__ import annotations
 
@@ -9,47 +9,57 @@ from torch import Tensor, nn
 
 
 class TileEncoder(nn.Module, ABC):
-    """Tiles to latents."""
+    """Network that maps tiles to latents."""
 
     @abstractmethod
     def forward(
-        self, images: Float[Tensor, "tiles 3 side side"], kept: Int[Tensor, "tiles kept"]
+        self, images: Float[Tensor, "tiles 3 side side"], visible: Int[Tensor, "tiles visible"]
     ) -> Float[Tensor, "tiles tokens latents"]:
-        """Encode the kept patches, and nothing else, of each tile; `kept` in raster order."""
+        """Encode only the visible patches of each tile.
+
+        Args:
+            images: tiles, float32 in [0, 1].
+            visible: indices of the visible patches, int64, in raster order.
+        """
 
 
 class TileDecoder(nn.Module, ABC):
-    """Latents to tiles."""
+    """Network that maps latents to tiles."""
 
     @abstractmethod
     def forward(
         self,
         latents: Float[Tensor, "tiles tokens latents"],
         noise_var: Float[Tensor, "tiles tokens latents"],
-        kept: Int[Tensor, "tiles kept"],
+        visible: Int[Tensor, "tiles visible"],
     ) -> Float[Tensor, "tiles 3 side side"]:
         """Decode all patches.
 
         Args:
-            latents: as received, in the encoder's units.
-            noise_var: variance of the error of each latent, infinite where it was not sent.
-            kept: which patches they belong to, in raster order.
+            latents: received latents, in the units of the encoder.
+            noise_var: error variance of each latent, infinite where it was not sent.
+            visible: indices of the visible patches, int64, in raster order.
         """
 
     @abstractmethod
-    def guess(
+    def decode_without_mask(
         self, latents: Float[Tensor, "tiles tokens latents"], noise_var: Float[Tensor, "tiles tokens latents"]
     ) -> Float[Tensor, "tiles 3 side side"]:
-        """Make the best of latents of unknown places, in raster order, and unknown scale, of mean square one."""
+        """Estimate tiles when the mask could not be decoded.
+
+        Args:
+            latents: received latents in raster order of their unknown patches, mean square 1.
+            noise_var: error variance of each latent, infinite where it was not sent.
+        """
 
 
 class MaskedAutoencoder(nn.Module):
-    """An encoder and a decoder, and their shape; the attributes mean what they do in `Agreement`."""
+    """Encoder, decoder and their shape; the attributes are those of `Agreement`."""
 
     tile: int
     patches: int
     latents: int
-    extra: int
-    every_latent: bool
+    extra_tokens: int
+    requires_all_latents: bool
     encoder: TileEncoder
     decoder: TileDecoder

@@ -1,6 +1,6 @@
-"""The masked autoencoder of carrier images: kept patches to latents, noisy latents in their places to a picture.
+"""Masked autoencoder of carrier images: visible patches to latents, noisy latents to an image.
 
-Both work on tiles of one fixed size, into which `agreement.to_tiles` cuts pictures of any size.
+Encoder and decoder process tiles of one fixed size; `agreement.to_tiles` cuts images of any size into tiles.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ from torch.nn import functional
 from semcom.systems.carrier_image.autoencoder import MaskedAutoencoder, TileDecoder, TileEncoder
 from semcom.systems.carrier_image.harmonic import harmonic_fill
 from semcom.systems.carrier_image.patches import cosine_code, patches_of, pixels_of, position_code, put, take
+from semcom.systems.carrier_image.transformer import Block
 
 TILE = 128
 PATCH = 8
-LATENTS = 96  # real numbers a kept patch may send, the most important first
-_SWEEPS = (32, 16, 8, 4)  # within 0.5 dB of the harmonic solution, 2 ms a tile
+LATENTS = 96  # real latents per visible patch, most important first
+_ITERATIONS = (32, 16, 8, 4)  # within 0.5 dB of the harmonic solution, 2 ms per tile
 
 
 class PatchEncoder(TileEncoder):
-    """Kept patches to latents: a linear transform of each patch, corrected by what its neighbours tell.
+    """Encoder: a linear transform of each visible patch plus a correction by a vision transformer.
 
-    z_p = B x_p + P ViT(x)_p over the kept patches alone; B starts as an 8 x 8 DCT of three decorrelated colours whose
-    coefficients are scaled by variance^(-1/4), the linear code of least squared error at high SNR.
+    z_p = B x_p + P ViT(x)_p over the visible patches; B is initialized as an 8 x 8 DCT of three decorrelated colors
+    with coefficients scaled by variance^(-1/4), the linear code with the least squared error at high SNR.
 
     Args:
-        tile: side of a tile in pixels.
-        patch: side of a patch in pixels.
-        latents: real numbers a patch.
-        width: of the tokens.
-        depth: blocks.
-        heads: attention heads a block.
+        tile: side of a tile, pixels.
+        patch: side of a patch, pixels.
+        latents: number of real latents per patch.
+        width: token width.
+        depth: number of transformer blocks.
+        heads: number of attention heads per block.
 
     Source: He et al., "Masked autoencoders are scalable vision learners", CVPR 2022 (blocks, position codes); Lee and
     Petersen, "Optimal linear coding for vector channels", IEEE Trans. Communications 24(12), 1976 (scaling).
@@ -57,30 +58,30 @@ class PatchEncoder(TileEncoder):
             self.base.bias.zero_()
 
     def forward(
-        self, images: Float[Tensor, "tiles 3 side side"], kept: Int[Tensor, "tiles kept"]
-    ) -> Float[Tensor, "tiles kept latents"]:
-        patches = take(patches_of(images - 0.5, self.patch), kept)
-        tokens = self.embed(patches) + self.positions[kept]
+        self, images: Float[Tensor, "tiles 3 side side"], visible: Int[Tensor, "tiles visible"]
+    ) -> Float[Tensor, "tiles visible latents"]:
+        patches = take(patches_of(images - 0.5, self.patch), visible)
+        tokens = self.embed(patches) + self.positions[visible]
         return self.base(patches) + self.correct(self.norm(self.blocks(tokens)))
 
 
 class PatchDecoder(TileDecoder):
-    """Noisy latents of the kept patches to all patches, then a convolutional refinement across their borders.
+    """Decoder: noisy latents of the visible patches to a whole tile.
 
-    Each latent is shrunk by its learned variance v, v / (v + noise variance), so that a symbol that was lost in a fade
-    or never sent counts for nothing. Tokens of kept patches and a learned mask token pass ViT blocks. A linear reading
-    of the kept patches, with the holes filled harmonically, is then refined with what the tokens say on grids of a
-    quarter and a half of the resolution: the network learns what smooth interpolation leaves to be learned.
+    Each latent is scaled by v / (v + noise variance) with its learned variance v, so that a symbol in a deep fade or
+    one that was not sent has no weight. Tokens of the visible patches and a learned mask token pass through ViT
+    blocks. The visible patches are decoded linearly and the masked ones filled by harmonic inpainting; convolutions at
+    a quarter and a half of the resolution, conditioned on the tokens, add a residual.
 
     Args:
-        tile: side of a tile in pixels.
-        patch: side of a patch in pixels, a multiple of 4.
-        latents: real numbers a patch.
-        width: of the tokens.
-        depth: blocks.
-        heads: attention heads a block.
-        channels: features of the refinement on the coarser grid; a third of them on the finer.
-        refinements: residual pairs of convolutions on the coarser grid; half as many on the finer.
+        tile: side of a tile, pixels.
+        patch: side of a patch, pixels, a multiple of 4.
+        latents: number of real latents per patch.
+        width: token width.
+        depth: number of transformer blocks.
+        heads: number of attention heads per block.
+        channels: number of convolution channels at a quarter of the resolution; a third of them at half.
+        refinements: number of residual blocks at a quarter of the resolution; half as many at half.
 
     Source: He et al., "Masked autoencoders are scalable vision learners", CVPR 2022.
     """
@@ -127,56 +128,57 @@ class PatchDecoder(TileDecoder):
 
     def forward(
         self,
-        latents: Float[Tensor, "tiles kept latents"],
-        noise_var: Float[Tensor, "tiles kept latents"],
-        kept: Int[Tensor, "tiles kept"],
+        latents: Float[Tensor, "tiles visible latents"],
+        noise_var: Float[Tensor, "tiles visible latents"],
+        visible: Int[Tensor, "tiles visible"],
     ) -> Float[Tensor, "tiles 3 side side"]:
         variance = self.log_variance.exp()
-        trust = variance / (variance + noise_var)
-        shrunk = torch.where(trust > 0, trust * latents, 0)
-        reliability = trust.mean(-1, keepdim=True)
+        weight = variance / (variance + noise_var)
+        scaled = torch.where(weight > 0, weight * latents, 0)
+        reliability = weight.mean(-1, keepdim=True)
 
         count = self.side**2
-        tokens = self.embed(torch.cat([shrunk, reliability], -1))
-        tokens = put(tokens, kept, count, self.mask_token) + self.positions
+        tokens = self.embed(torch.cat([scaled, reliability], -1))
+        tokens = put(tokens, visible, count, self.mask_token) + self.positions
         tokens = self.norm(self.blocks(tokens))
 
         zero = torch.zeros((), device=latents.device)
-        read = pixels_of(put(self.base(shrunk).float(), kept, count, zero), self.patch)
-        trusted = put(reliability.float(), kept, count, zero).unflatten(1, (self.side, self.side)).movedim(-1, 1)
-        known = put(torch.ones_like(reliability), kept, count, zero).unflatten(1, (self.side, self.side)).movedim(-1, 1)
-        known = functional.interpolate(known, read.shape[-2:])
+        grid = (self.side, self.side)
+        linear = pixels_of(put(self.base(scaled).float(), visible, count, zero), self.patch)
+        reliability_map = put(reliability.float(), visible, count, zero).unflatten(1, grid).movedim(-1, 1)
+        known = put(torch.ones_like(reliability), visible, count, zero).unflatten(1, grid).movedim(-1, 1)
+        known = functional.interpolate(known, linear.shape[-2:])
         with torch.no_grad():
-            filled = harmonic_fill(read.detach(), known, _SWEEPS)
-        drawn = torch.where(known > 0, read, filled)
+            filled = harmonic_fill(linear.detach(), known, _ITERATIONS)
+        estimate = torch.where(known > 0, linear, filled)
 
         coarse = functional.pixel_shuffle(_grid(self.spread(tokens), self.side), self.patch // 4)
-        coarse = coarse + self.look(_with_map(functional.pixel_unshuffle(drawn, 4), trusted))
+        coarse = coarse + self.look(_with_map(functional.pixel_unshuffle(estimate, 4), reliability_map))
         coarse = self.refine(coarse.contiguous(memory_format=torch.channels_last))
         fine = functional.pixel_shuffle(self.rise(coarse), 2)
-        fine = fine + self.look_closer(_with_map(functional.pixel_unshuffle(drawn, 2), trusted))
+        fine = fine + self.look_closer(_with_map(functional.pixel_unshuffle(estimate, 2), reliability_map))
         fine = self.refine_closer(fine.contiguous(memory_format=torch.channels_last))
-        return drawn + functional.pixel_shuffle(self.paint(fine), 2).float() + 0.5
+        return estimate + functional.pixel_shuffle(self.paint(fine), 2).float() + 0.5
 
-    def guess(
-        self, latents: Float[Tensor, "tiles kept latents"], noise_var: Float[Tensor, "tiles kept latents"]
+    def decode_without_mask(
+        self, latents: Float[Tensor, "tiles visible latents"], noise_var: Float[Tensor, "tiles visible latents"]
     ) -> Float[Tensor, "tiles 3 side side"]:
-        """Bands of the mean colours along the raster order, in which places are known to about a row."""
+        """Horizontal bands of mean colors: raster order gives the position of a latent to within about one row."""
         variance = self.log_variance.exp()
-        sent = noise_var[:, :1].isfinite().all(0)[0]
-        usual = variance[sent].mean().sqrt()
-        shrunk = torch.where(sent, latents * usual * variance / (variance + noise_var * usual**2), 0)
-        colours = self.base(shrunk).unflatten(-1, (3, -1)).mean(-1)
+        is_sent = noise_var[:, :1].isfinite().all(0)[0]
+        scale = variance[is_sent].mean().sqrt()
+        scaled = torch.where(is_sent, latents * scale * variance / (variance + noise_var * scale**2), 0)
+        colors = self.base(scaled).unflatten(-1, (3, -1)).mean(-1)
         place = (torch.arange(latents.shape[1], device=latents.device) + 0.5) / latents.shape[1] * self.side
         row = torch.arange(self.side, device=latents.device) + 0.5
         weight = torch.softmax(-(row[:, None] - place).square() / 2, -1)
-        bands = (weight @ colours).transpose(1, 2)[..., None]
+        bands = (weight @ colors).transpose(1, 2)[..., None]
         size = self.side * self.patch
         return functional.interpolate(bands.expand(-1, -1, -1, 2), (size, size), mode="bilinear") + 0.5
 
 
 class _Residual(nn.Module):
-    """x + conv(gelu(conv(gelu(x))))."""
+    """Residual block x + conv(gelu(conv(gelu(x))))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -189,20 +191,21 @@ class _Residual(nn.Module):
 
 
 class Networks(MaskedAutoencoder):
-    """Encoder and decoder of one configuration, on tiles of 128 x 128 pixels: 256 patches of 8 x 8.
+    """Encoder and decoder for tiles of 128 x 128 pixels with 256 patches of 8 x 8 pixels.
 
     Args:
-        width: of the tokens.
-        heads: attention heads a block.
-        encoder_depth, decoder_depth: blocks.
-        channels, refinements: of the decoder's convolutions.
+        width: token width.
+        heads: number of attention heads per block.
+        encoder_depth, decoder_depth: number of transformer blocks.
+        channels: number of channels of the decoder's convolutions at a quarter of the resolution.
+        refinements: number of the decoder's residual blocks at a quarter of the resolution.
     """
 
     tile = TILE
     patches = (TILE // PATCH) ** 2
     latents = LATENTS
-    extra = 0  # tokens beside those of patches
-    every_latent = False  # fewer latents than there are will do
+    extra_tokens = 0
+    requires_all_latents = False
 
     def __init__(
         self,
@@ -227,16 +230,14 @@ class Networks(MaskedAutoencoder):
 
 
 def _blocks(width: int, depth: int, heads: int) -> nn.Sequential:
-    from timm.models.vision_transformer import Block  # seconds to import: only who builds a network pays
-
-    return nn.Sequential(*[Block(width, heads, mlp_ratio=4, qkv_bias=True) for _ in range(depth)])
+    return nn.Sequential(*[Block(width, heads) for _ in range(depth)])
 
 
 def _grid(tokens: Tensor, side: int) -> Tensor:
     return tokens.transpose(1, 2).unflatten(2, (side, side))
 
 
-def _with_map(features: Tensor, trusted: Tensor) -> Tensor:
-    """Features with the reliability of the patch that they lie in as one more channel."""
-    enlarged = functional.interpolate(trusted, features.shape[-2:])
+def _with_map(features: Tensor, reliability_map: Tensor) -> Tensor:
+    """Features with the reliability of their patch as one more channel."""
+    enlarged = functional.interpolate(reliability_map, features.shape[-2:])
     return torch.cat([features, enlarged], 1).contiguous(memory_format=torch.channels_last)

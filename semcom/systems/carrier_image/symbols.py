@@ -1,4 +1,4 @@
-"""Latents to channel uses and back."""
+"""Mapping of latents to complex symbols and back."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from channels import modem
+
 SCALE_BITS = 10
-_STEPS = 64  # a doubling of the scale; the error of half a step is 45 dB below the latents
-_LOWEST = -10  # log2 of the least scale
+_STEPS = 64  # quantization steps per doubling of the scale; half a step is an error 45 dB below the latents
+_LOWEST = -10  # log2 of the smallest scale
 
 
 def analog_uses(uses: int, tokens: int, latents: int) -> int:
-    """Of the channel uses that are left, how many `tokens` x `latents` real numbers can fill, two in each."""
+    """Channel uses of the latents: two real numbers per use, at most `uses` uses."""
     return max(min(uses, tokens * latents // 2), 0)
 
 
 def to_symbols(
     latents: Float[Tensor, "rows tokens latents"], uses: int
 ) -> tuple[Complex[Tensor, "rows uses"], Float[Tensor, " rows"]]:
-    """Send the first latent of every token, then the second, ... until the uses are full; two reals a symbol.
+    """Pair latents to complex symbols: the first latent of every token, then the second, ..., until `uses` are full.
 
     Returns:
-        Symbols of mean energy 1 in each row, and what one real unit of them stands for: the root mean square of the
-        latents that were sent.
+        Symbols with mean energy 1 in each row, and the latent scale: root mean square of the latents that are sent.
 
     >>> symbols, scale = to_symbols(torch.tensor([[[3.0, 4.0], [-3.0, 4.0]]]), uses=1)
     >>> scale.tolist(), symbols.abs().tolist()
@@ -46,7 +47,7 @@ def from_symbols(
     tokens: int,
     latents: int,
 ) -> tuple[Float[Tensor, "rows tokens latents"], Float[Tensor, "rows tokens latents"]]:
-    """Latents in their places and the variance of each one's error, infinite where none was sent."""
+    """Inverse of `to_symbols`: latents (0 where not sent) and their error variances (infinite where not sent)."""
     rows, uses = symbols.shape
     unsent = tokens * latents - 2 * uses
     reals = torch.view_as_real(symbols).flatten(1) * (scale[:, None] * math.sqrt(2))
@@ -57,16 +58,16 @@ def from_symbols(
 
 
 def scale_to_bits(scale: float) -> list[int]:
-    """A scale on a logarithmic grid of 1 / 64 octave, most significant bit first.
+    """Quantize a scale on a logarithmic grid of 1/64 octave; bits, most significant first.
 
     >>> scale_of_bits(scale_to_bits(1.0))
     1.0
     """
     level = min(max(round((math.log2(scale) - _LOWEST) * _STEPS), 0), 2**SCALE_BITS - 1)
-    return [level >> place & 1 for place in reversed(range(SCALE_BITS))]
+    return modem.integers_to_bits(torch.tensor(level), SCALE_BITS).tolist()
 
 
 def scale_of_bits(bits: list[int]) -> float:
     """Inverse of `scale_to_bits`."""
-    level = sum(bit << place for bit, place in zip(bits, reversed(range(SCALE_BITS)), strict=True))
+    level = int(modem.bits_to_integers(torch.tensor(bits, dtype=torch.uint8)))
     return 2.0 ** (level / _STEPS + _LOWEST)

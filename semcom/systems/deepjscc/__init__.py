@@ -1,23 +1,32 @@
-"""Deep joint source-channel coding: a convolutional autoencoder whose bottleneck is the air."""
+"""Deep joint source-channel coding (DeepJSCC): a convolutional autoencoder trained through the channel."""
 
 from semcom.system import System
 
+TITLE = "DeepJSCC"
+
 
 def build(cbr: float, weights: str = "deepjscc") -> System:
-    """Deep joint source-channel coding, one network for every SNR and rate.
+    """DeepJSCC: deep joint source-channel coding, one network for all SNRs and CBRs up to 1/2.
 
-    The picture becomes 48 numbers per 8 x 8 pixels, of which the most important fill the granted uses as they are,
-    without bits. Both networks are told the SNR (the receiver that of each symbol) and the rate.
+    The encoder maps each 8 x 8 pixels to 48 real latents; the most important ones that fit the channel-use budget are
+    sent as analog symbols. Both networks are conditioned on the SNR (at the receiver, of each symbol) and the rate.
+
+    Above CBR 1/8, 24 latents are sent, and the residual of the image that they are decoded to without noise is
+    transmitted in the other channel uses as analog DCT coefficients, with variances in a coded header. If the header is
+    not decoded, the image is that of the latents. At low SNR, all latents are sent with the energy of all channel uses.
 
     Args:
-        cbr: complex channel uses per real number of the picture, up to 1/8.
-        weights: a bundled or hub name, a file, or "none" for an untrained network.
+        cbr: channel bandwidth ratio, complex channel uses per real number of the image, above 0 and up to 1/2.
+        weights: name or path of a weight file, or "none" for an untrained network.
 
-    >>> build(1 / 16, weights="none").transmitter.cbr
+    Source: Bourtsoulatze, Burth Kurka and Gunduz, IEEE TCCN 5(3), 2019; Xu et al., IEEE TCSVT 32(4), 2022.
+
+    >>> build(1 / 16, weights="none").transmitter.agreement.cbr
     0.0625
     """
-    from semcom import weights as weight_files
-    from semcom.systems.deepjscc.system import DeepJscc, system_of
+    from semcom.systems.deepjscc import refined, system
+    from semcom.weights import files
 
-    network, identity = weight_files.rebuild(weights, "deepjscc", DeepJscc)
-    return system_of(network, cbr, identity)
+    network, identity = files.rebuild(weights, "deepjscc", system.DeepJscc)
+    above = cbr > system.DeepJscc.highest_cbr(network.latent)
+    return (refined if above else system).system_of(network, cbr, identity)

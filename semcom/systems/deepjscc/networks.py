@@ -1,4 +1,4 @@
-"""The convolutional encoder and decoder, both told the SNR and how much of the latent is sent."""
+"""Convolutional encoder and decoder, conditioned on the SNR and the number of sent latent channels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 8  # pixels a side of one latent position
-_PATCH = 4  # pixels a side of one position of the fine stage
+STRIDE = 8  # pixels per latent position, each direction
+_PATCH = 4  # pixels per position of the fine stage, each direction
 _CONDITIONS = 2
 
 
 class Attention(nn.Module):
-    """Scale each channel by what the picture and the link are like (Xu et al. 2021, attention feature module).
+    """Attention feature module (Xu et al. 2022): scale each channel depending on the features and the conditions.
 
     Args:
-        channels: of the feature map.
+        channels: number of channels of the feature map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,7 +35,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and an attention around a shortcut; starts as nearly the identity."""
+    """Residual block of two 3x3 convolutions and attention; initialized close to the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """Blocks in a row."""
+    """Sequence of residual blocks."""
 
     def __init__(self, count: int, channels: int) -> None:
         super().__init__(Block(channels) for _ in range(count))
@@ -66,10 +66,10 @@ class Blocks(nn.ModuleList):
 
 
 class Levels(nn.Module):
-    """One positive number a latent channel, its logarithm a small function of the link: exp(start + f(condition)).
+    """Positive factor of each latent channel, exp(start + f(condition)) with a small network f.
 
     Args:
-        start: what the logarithms are before training.
+        start: initial logarithms of the factors.
     """
 
     def __init__(self, start: Float[Tensor, " latent"]) -> None:
@@ -85,17 +85,17 @@ class Levels(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Picture to latent: a linear transform that starts as the colour DCT, plus what a residual network adds to it.
+    """Encoder: a linear transform initialized as a color DCT, plus a residual network.
 
     Args:
-        latent: channels of the latent, at an eighth of the resolution; the most important come first.
-        fine, coarse: channels at a quarter and at an eighth of the resolution.
-        fine_blocks, coarse_blocks: residual blocks there.
+        latent: number of latent channels at an eighth of the resolution, most important first.
+        fine, coarse: number of channels at a quarter and at an eighth of the resolution.
+        fine_blocks, coarse_blocks: number of residual blocks at a quarter and at an eighth of the resolution.
     """
 
     def __init__(self, latent: int, fine: int, coarse: int, fine_blocks: int, coarse_blocks: int) -> None:
         super().__init__()
-        transform, deviation = colour_dct(latent)
+        transform, deviation = color_dct(latent)
         self.linear = nn.Conv2d(3, latent, STRIDE, STRIDE)
         self.linear.bias = nn.Parameter(torch.zeros(latent))
         self.enter = nn.Conv2d(3 * _PATCH**2, fine, 3, padding=1)
@@ -111,25 +111,23 @@ class Encoder(nn.Module):
     def forward(
         self, images: Float[Tensor, "rows 3 h w"], condition: Float[Tensor, "rows conditions"]
     ) -> Float[Tensor, "rows latent latent_h latent_w"]:
-        """Encode pictures whose sides are multiples of `STRIDE`."""
-        centred = images - 0.5
-        features = self.fine(self.enter(functional.pixel_unshuffle(centred, _PATCH)), condition)
+        """Encode images whose sides are multiples of `STRIDE`."""
+        centered = images - 0.5
+        features = self.fine(self.enter(functional.pixel_unshuffle(centered, _PATCH)), condition)
         features = self.coarse(self.down(functional.pixel_unshuffle(features, 2)), condition)
-        return (self.linear(centred) + self.leave(features)).float() * self.power(condition)
+        return (self.linear(centered) + self.leave(features)).float() * self.power(condition)
 
 
 class Decoder(nn.Module):
-    """Noisy latent to picture: symbols shrunk by their reliability, a linear transform back, and a residual network.
+    """Decoder: latents weighted by their reliability, a linear transform, and a residual network.
 
-    The reliability of a symbol is snr / (snr + a), the least-squares weight of a source of variance 1/a; a is learned
-    for each channel. What was not sent has reliability 0.
-
-    Args: those of `Encoder`, its counterpart.
+    The reliability of a latent is snr / (snr + a), the MMSE weight of a source of variance 1/a; a is learned for each
+    channel. Latents that were not sent have reliability 0. The arguments are those of `Encoder`.
     """
 
     def __init__(self, latent: int, fine: int, coarse: int, fine_blocks: int, coarse_blocks: int) -> None:
         super().__init__()
-        transform, deviation = colour_dct(latent)
+        transform, deviation = color_dct(latent)
         self.noise = Levels(-(deviation / deviation.mean()).log())
         self.level = Levels((deviation * deviation.mean()).log() / 2)
         self.linear = nn.ConvTranspose2d(latent, 3, STRIDE, STRIDE)
@@ -149,33 +147,33 @@ class Decoder(nn.Module):
         snr: Float[Tensor, "rows latent latent_h latent_w"],
         condition: Float[Tensor, "rows conditions"],
     ) -> Float[Tensor, "rows 3 h w"]:
-        """Decode; `snr` is that of each symbol, 0 where nothing was sent. The result is not clamped."""
+        """Decode latents to images, not clamped; `snr` is linear, 0 where a latent was not sent."""
         reliability = snr / (snr + self.noise(condition))
-        shrunk = latent * reliability
-        features = self.coarse(self.enter(torch.cat([shrunk, reliability], 1)), condition)
+        weighted = latent * reliability
+        features = self.coarse(self.enter(torch.cat([weighted, reliability], 1)), condition)
         features = self.fine(functional.pixel_shuffle(self.up(features), 2), condition)
         detail = functional.pixel_shuffle(self.leave(features), _PATCH)
-        return (self.linear(shrunk * self.level(condition)) + detail).float()
+        return (self.linear(weighted * self.level(condition)) + detail).float()
 
 
-def condition(capacity: Float[Tensor, " rows"], kept: float, latent: int) -> Float[Tensor, "rows conditions"]:
-    """What both networks are told of the link, scaled to about [-1, 1].
+def condition(capacity: Float[Tensor, " rows"], sent_channels: float, latent: int) -> Float[Tensor, "rows conditions"]:
+    """Conditions of both networks, scaled to about [-1, 1].
 
     Args:
-        capacity: mean of ln(1 + SNR) over the uses of a row; for the encoder, at the average SNR.
-        kept: latent channels that are sent, on average over the positions.
-        latent: of so many.
+        capacity: mean of ln(1 + SNR) over the channel uses of a row; for the encoder, at the average SNR.
+        sent_channels: number of latent channels that are sent, averaged over the positions.
+        latent: number of latent channels.
     """
-    return torch.stack([(capacity - 2.5) / 2, torch.full_like(capacity, 1 + math.log2(kept / latent) / 2)], 1)
+    return torch.stack([(capacity - 2.5) / 2, torch.full_like(capacity, 1 + math.log2(sent_channels / latent) / 2)], 1)
 
 
-def colour_dct(count: int) -> tuple[Float[Tensor, "count 3 stride stride"], Float[Tensor, " count"]]:
-    """The `count` strongest functions of an orthonormal colour DCT of 8x8 blocks, and their standard deviations.
+def color_dct(count: int) -> tuple[Float[Tensor, "count 3 stride stride"], Float[Tensor, " count"]]:
+    """Orthonormal color DCT functions of 8x8 blocks with the `count` largest standard deviations, and the deviations.
 
-    Deviations are those of a rough model of photographs: falling with frequency f as 1 / f^1.2, colour differences
-    at a quarter and an eighth of the luminance.
+    The deviations follow a simple model of natural images: 1 / f^1.2 in the frequency f, color differences at a
+    quarter and an eighth of the luminance.
 
-    >>> transform, deviation = colour_dct(192)
+    >>> transform, deviation = color_dct(192)
     >>> flat = transform.flatten(1)
     >>> bool(((flat @ flat.T - torch.eye(192)).abs() < 1e-5).all()), bool((deviation.diff() <= 0).all())
     (True, True)
@@ -183,9 +181,9 @@ def colour_dct(count: int) -> tuple[Float[Tensor, "count 3 stride stride"], Floa
     index = torch.arange(STRIDE, dtype=torch.float64)
     cosine = torch.cos(math.pi / STRIDE * index[:, None] * (index + 0.5)) * math.sqrt(2 / STRIDE)
     cosine[0] /= math.sqrt(2)
-    colour = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
-    colour /= colour.norm(dim=1, keepdim=True)
-    functions = torch.einsum("kc,uy,vx->kuvcyx", colour, cosine, cosine).flatten(0, 2)
+    color = torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float64)
+    color /= color.norm(dim=1, keepdim=True)
+    functions = torch.einsum("kc,uy,vx->kuvcyx", color, cosine, cosine).flatten(0, 2)
     frequency = torch.hypot(index[:, None], index)
     luminance = torch.where(frequency > 0, 0.6 / frequency.clamp(min=1) ** 1.2, 3.0)
     deviation = (torch.tensor([1, 0.25, 0.125])[:, None, None] * luminance).flatten()

@@ -1,4 +1,4 @@
-"""The transmitter and receiver around the networks: sizes, rates, and what each side knows."""
+"""Transmitter and receiver of DeepJSCC."""
 
 from __future__ import annotations
 
@@ -8,36 +8,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from channels._base import Received, noise_variance
-from channels._errors import UsageError
-from channels._rng import Rng
-from semcom.padding import crop, pad_to_multiple
-from semcom.system import Payload, Receiver, Reception, Sample, System, Transmitter, uses_for
+from channels.base import Received, noise_variance
+from channels.errors import UsageError
+from channels.rng import Rng
+from semcom.images.padding import crop, pad_to_multiple
+from semcom.system import Payload, Receiver, Reception, Sample, System, Transmitter
+from semcom.systems.deepjscc.agreement import Agreement
 from semcom.systems.deepjscc.networks import STRIDE, Decoder, Encoder, condition
 from semcom.systems.deepjscc.stream import from_symbols, symbol_snr, to_symbols
 
-BIBTEX = """
-@article{bourtsoulatze2019deep,
-  author = {Bourtsoulatze, Eirina and {Burth Kurka}, David and G{\\"u}nd{\\"u}z, Deniz},
-  title = {Deep Joint Source-Channel Coding for Wireless Image Transmission},
-  journal = {IEEE Transactions on Cognitive Communications and Networking},
-  volume = {5}, number = {3}, pages = {567--579}, year = {2019}
-}
-"""
+HIGHEST_CBR = 1 / 2  # of the system; above that of all latents, `refined` transmits them
+CITATION_KEYS = "bourtsoulatze2019deep xu2022wireless"
 
 PAPER = (
     "E. Bourtsoulatze, D. Burth Kurka, D. Gunduz, Deep joint source-channel coding for wireless image transmission, "
-    "IEEE TCCN 2019; SNR attention after J. Xu et al., IEEE TCSVT 2021"
+    "IEEE TCCN 2019; SNR attention after J. Xu et al., IEEE TCSVT 2022"
 )
 
 
 class DeepJscc(nn.Module):
-    """Encoder and decoder with one configuration.
+    """Encoder and decoder networks.
 
     Args:
-        latent: most channels of the latent; it bounds cbr to latent / (2 * 3 * 64).
-        fine, coarse: channels at a quarter and at an eighth of the resolution.
-        encoder_blocks, decoder_blocks: residual blocks at a quarter and at an eighth of the resolution.
+        latent: number of latent channels; see `highest_cbr`.
+        fine, coarse: number of channels at a quarter and at an eighth of the resolution.
+        encoder_blocks, decoder_blocks: number of residual blocks at a quarter and at an eighth of the resolution.
     """
 
     def __init__(
@@ -60,68 +55,66 @@ class DeepJscc(nn.Module):
         self.encoder = Encoder(latent, fine, coarse, *encoder_blocks)
         self.decoder = Decoder(latent, fine, coarse, *decoder_blocks)
 
+    @staticmethod
+    def highest_cbr(latent: int) -> float:
+        """Channel bandwidth ratio at which all latents are transmitted."""
+        return latent / (2 * 3 * STRIDE**2)
+
 
 class DeepJsccTransmitter(Transmitter, nn.Module):
-    """Picture to latent to unit-energy symbols.
+    """Encode images to latents and send them as symbols of unit mean energy.
 
     Args:
-        network: the encoder's; trained for an SNR from -2 to 20 dB.
-        cbr: granted; whole and part channels of the latent fill it to the last use.
+        network: networks, of which the encoder is used; trained for SNRs from -2 to 20 dB.
+        agreement: shared configuration.
     """
 
-    def __init__(self, network: DeepJscc, cbr: float) -> None:
+    def __init__(self, network: DeepJscc, agreement: Agreement) -> None:
         super().__init__()
-        self.encoder, self.latent, self.cbr = network.encoder, network.latent, cbr
+        self.encoder, self.agreement = network.encoder, agreement
 
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
-        uses, (_, height, width) = granted(self.cbr, sample.size), latent_shape(self.latent, sample.size)
+        agreement = self.agreement
         padded, _ = pad_to_multiple(sample.images, STRIDE)
         capacity = torch.log1p(1 / noise_variance(snr_db)).to(padded.device)
-        told = condition(capacity, 2 * uses / (height * width), self.latent)
-        symbols = to_symbols(self.encoder(padded, told), uses)
-        spent = torch.full((len(symbols),), uses, device=padded.device)
-        return Payload(symbols=symbols, uses=spent, digital_uses=torch.zeros_like(spent))
+        conditions = condition(capacity, agreement.sent_channels(sample.size), agreement.latent)
+        symbols = to_symbols(self.encoder(padded, conditions), agreement.uses(sample.size))
+        uses = torch.full((len(symbols),), symbols.shape[1], device=padded.device)
+        return Payload(symbols=symbols, uses=uses, digital_uses=torch.zeros_like(uses))
 
 
 class DeepJsccReceiver(Receiver, nn.Module):
-    """Received symbols to picture; the noise variance of each symbol says how far to trust it."""
+    """Decode received symbols, weighted by their noise variances, to images.
 
-    def __init__(self, network: DeepJscc, cbr: float) -> None:
+    Args:
+        network: networks, of which the decoder is used.
+        agreement: shared configuration.
+    """
+
+    def __init__(self, network: DeepJscc, agreement: Agreement) -> None:
         super().__init__()
-        self.decoder, self.latent, self.cbr = network.decoder, network.latent, cbr
+        self.decoder, self.agreement = network.decoder, agreement
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
-        uses, shape = granted(self.cbr, size), latent_shape(self.latent, size)
-        values, snr = from_symbols(received, shape)
+        agreement = self.agreement
+        latent, snr = from_symbols(received, agreement.latent_shape(size))
         capacity = torch.log1p(symbol_snr(received)).mean(1)
-        told = condition(capacity, 2 * uses / (shape[1] * shape[2]), self.latent)
-        images = self.decoder(values, snr, told)
-        return Reception(images=crop(images, size).clamp(0, 1), uses_charged=received.uses)
+        conditions = condition(capacity, agreement.sent_channels(size), agreement.latent)
+        images = self.decoder(latent, snr, conditions)
+        return Reception(images=crop(images, size).clamp(0, 1), counted_uses=received.uses)
 
 
 def system_of(network: DeepJscc, cbr: float, weights: str = "") -> System:
-    """The system around a network, at cbr up to 1/8 for 48 latent channels."""
-    most = network.latent / (2 * 3 * STRIDE**2)
-    if not 0 < cbr <= most:
-        raise UsageError(f"deepjscc with {network.latent} latent channels sends at a cbr up to {most:g}, not {cbr:g}")
+    """Build the system from given networks; cbr is at most 1/8 for 48 latent channels, see `refined` for more."""
+    if not 0 < cbr <= DeepJscc.highest_cbr(network.latent):
+        raise UsageError(f"cbr of deepjscc must be above 0 and up to {HIGHEST_CBR:g}, not {cbr:g}")
+    agreement = Agreement(cbr, network.latent)
     return System(
         name="deepjscc",
         paper=PAPER,
-        transmitter=DeepJsccTransmitter(network, cbr),
-        receiver=DeepJsccReceiver(network, cbr),
-        agreement="networks, cbr and picture size, which fix the number of uses and their order",
+        transmitter=DeepJsccTransmitter(network, agreement),
+        receiver=DeepJsccReceiver(network, agreement),
+        agreement="networks, cbr and image size, which determine the number of channel uses and the symbol order",
         weights=weights,
+        cbr=cbr,
     )
-
-
-def latent_shape(latent: int, size: tuple[int, int]) -> tuple[int, int, int]:
-    """Channels, height and width of the latent of a picture, whose sides are padded to multiples of `STRIDE`."""
-    return latent, -(-size[0] // STRIDE), -(-size[1] // STRIDE)
-
-
-def granted(cbr: float, size: tuple[int, int]) -> int:
-    """The uses that a picture of a size gets; padding buys none."""
-    uses = uses_for(cbr, size)
-    if uses < 1:
-        raise UsageError(f"a cbr of {cbr:g} grants a picture of {size[0]} x {size[1]} not one channel use")
-    return uses

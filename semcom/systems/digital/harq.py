@@ -1,7 +1,7 @@
-"""Hybrid automatic repeat request: rounds of redundancy, decoded one after the other until the CRC is met.
+"""Hybrid automatic repeat request (HARQ): redundancy versions are decoded one by one until the CRC passes.
 
-Every round crosses the channel, because what a receiver needs is known only after decoding; those that it did not need
-are not charged. Acknowledgements are one bit a round, arrive without error, and are not charged either.
+All rounds are simulated, because the number of required rounds is known only after decoding; only the channel uses of
+the required rounds are counted. Acknowledgements (one bit per round) are error-free and not counted.
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ from jaxtyping import Bool, Complex, Float, Int, UInt8
 from torch import Tensor
 
 from channels import modem
-from channels._errors import UsageError
-from semcom.systems._interleaver import interleaver
+from channels.arguments import one_of, within
+from channels.modem.interleaver import interleaver
 
 MOST_ROUNDS = 16
-_VERSIONS = {"none": (0,), "chase": (0,), "incremental": (0, 2, 3, 1)}  # NR's order
+_VERSIONS = {"none": (0,), "chase": (0,), "incremental": (0, 2, 3, 1)}  # order of 5G NR
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """How granted uses are divided: the header and an equal share each round, what is left over is not sent.
+    """Division of a channel-use budget into a header and equal rounds; the remainder is not sent.
 
-    Each round is interleaved in itself: it ends before the next begins, and later rounds meet later fades.
+    Each round has its own interleaver and ends before the next one starts.
 
     Args:
         versions: redundancy version of each round.
-        header_uses: in front of the data of the first round.
+        header_uses: channel uses of the header, in front of the first round.
 
     >>> rounds = Rounds((0, 2, 3, 1), header_uses=64)
-    >>> rounds.share(1003), rounds.first(1003), rounds.spent(1003)
+    >>> rounds.share(1003), rounds.first(1003), rounds.total(1003)
     (234, 298, 1000)
     """
 
     versions: tuple[int, ...]
     header_uses: int = 0
 
-    def share(self, granted: int) -> int:
-        """Uses of the data of each round."""
-        return max(0, granted - self.header_uses) // len(self.versions)
+    def share(self, budget: int) -> int:
+        """Channel uses of each round without the header."""
+        return max(0, budget - self.header_uses) // len(self.versions)
 
-    def first(self, granted: int) -> int:
-        """Uses of the first round, its header included: what a scheme is chosen for."""
-        return min(granted, self.header_uses + self.share(granted))
+    def first(self, budget: int) -> int:
+        """Channel uses of header and first round, for which the scheme is selected."""
+        return min(budget, self.header_uses + self.share(budget))
 
-    def spent(self, granted: int) -> int:
-        """Uses of all rounds."""
-        return self.first(granted) + (len(self.versions) - 1) * self.share(granted)
+    def total(self, budget: int) -> int:
+        """Channel uses of header and all rounds."""
+        return self.first(budget) + (len(self.versions) - 1) * self.share(budget)
 
-    def order(self, granted: int) -> Int[Tensor, " uses"]:
-        """Position on the air of each symbol of header and rounds, in the order in which they were coded."""
-        first, share = self.first(granted), self.share(granted)
+    def order(self, budget: int) -> Int[Tensor, " uses"]:
+        """Transmission position of each coded symbol of header and rounds."""
+        first, share = self.first(budget), self.share(budget)
         later = [first + number * share + interleaver(share) for number in range(len(self.versions) - 1)]
         return torch.cat([interleaver(first), *later])
 
 
 @dataclass(frozen=True)
 class Combined:
-    """What the rounds came to.
+    """Result of HARQ decoding.
 
     Args:
-        bits: payload after the last round that was needed, uint8 [rows, info_bits], right where `ok`.
-        ok: transport CRC met, bool [rows].
-        block_ok: CRC of each code block met after the last round that was needed, bool [rows, blocks].
-        rounds: int64 [rows], rounds that were needed; all of them where the CRC was never met.
+        bits: payload after the last required round, uint8 [rows, info_bits]; correct where `ok`.
+        ok: whether the transport-block CRC passed, bool [rows].
+        block_ok: whether the CRC of each code block passed after the last required round, bool [rows, blocks].
+        rounds: number of required rounds, int64 [rows]; all rounds where the CRC never passed.
     """
 
     bits: UInt8[Tensor, "rows info_bits"]
@@ -75,21 +75,19 @@ class Combined:
 
 
 def versions(harq: str, rounds: int) -> tuple[int, ...]:
-    """Redundancy version of each round: 0 again and again, or NR's 0, 2, 3, 1.
+    """Redundancy version of each round: always 0 (Chase combining), or 0, 2, 3, 1 as in 5G NR (incremental).
 
     Args:
-        harq: "none", "chase" or "incremental"; none has one round, whatever `rounds` says.
-        rounds: how many may be sent.
+        harq: HARQ scheme: "none" (one round, `rounds` is ignored), "chase" or "incremental".
+        rounds: maximum number of rounds, 1 to 16.
 
     Source: 3GPP TS 38.214, clause 5.1.2.1; TS 38.212, clause 5.4.2.1.
 
     >>> versions("incremental", 6)
     (0, 2, 3, 1, 0, 2)
     """
-    if harq not in _VERSIONS:
-        raise UsageError(f"harq must be none, chase or incremental, not {harq!r}")
-    if not 1 <= rounds <= MOST_ROUNDS:
-        raise UsageError(f"rounds must be 1 to {MOST_ROUNDS}, not {rounds}")
+    one_of("harq", harq, tuple(_VERSIONS))
+    within("rounds", rounds, 1, MOST_ROUNDS)
     cycle = _VERSIONS[harq]
     return tuple(cycle[number % len(cycle)] for number in range(1 if harq == "none" else rounds))
 
@@ -97,7 +95,7 @@ def versions(harq: str, rounds: int) -> tuple[int, ...]:
 def encode(
     payloads: UInt8[Tensor, "rows info_bits"], mcs: modem.Mcs, share: int, versions: tuple[int, ...]
 ) -> Complex[Tensor, "rows uses"]:
-    """The symbols of all rounds, one after the other, `share` uses each."""
+    """Symbols of all rounds, concatenated, `share` channel uses each."""
     return torch.cat([modem.encode(payloads, mcs, share, rv) for rv in versions], 1)
 
 
@@ -108,41 +106,41 @@ def decode(
     info_bits: int,
     versions: tuple[int, ...],
 ) -> Combined:
-    """Decode round after round, the LLRs of earlier rounds added, and stop each row where its CRC is met.
+    """Decode round by round with the sum of the LLRs of all rounds so far, until the CRC of a row passes.
 
-    Chase combining of n equal rounds is a gain of 10 log10(n) dB; rounds of other versions also lower the code rate.
+    Chase combining of n rounds is a gain of 10 log10(n) dB; other redundancy versions also lower the code rate.
 
     Args:
-        symbols: of all rounds, unbiased, complex64.
-        noise_var: complex noise variance of each symbol.
+        symbols: received symbols of all rounds, equalized without bias, complex64.
+        noise_var: noise variance of each complex symbol.
         mcs: modulation and coding scheme of a round.
-        info_bits: payload, bits.
+        info_bits: payload length, bits.
         versions: redundancy version of each round.
 
     Source: D. Chase, "Code combining", IEEE Trans. Commun. 33(5), 1985; Frenger, Parkvall and Dahlman, "Performance
         comparison of HARQ with Chase combining and incremental redundancy for HSDPA", VTC Fall 2001.
 
-    >>> sent = encode(modem.bytes_to_bits(b"hello, world")[None], modem.Mcs(2, 0.5), 112, (0, 2))
-    >>> decode(sent, torch.full((1, 224), 0.1), modem.Mcs(2, 0.5), 96, (0, 2)).rounds.tolist()
+    >>> symbols = encode(modem.bytes_to_bits(b"hello, world")[None], modem.Mcs(2, 0.5), 112, (0, 2))
+    >>> decode(symbols, torch.full((1, 224), 0.1), modem.Mcs(2, 0.5), 96, (0, 2)).rounds.tolist()
     [1]
     """
     shares = list(zip(symbols.chunk(len(versions), 1), noise_var.chunk(len(versions), 1), versions, strict=True))
     found = modem.decode(*shares[0][:2], mcs, info_bits, versions[0])
     bits, block_ok, ok = found.bits.clone(), found.block_ok.clone(), found.ok.clone()
-    rounds = torch.ones(len(symbols), dtype=torch.int64)
-    missing, soft = torch.arange(len(symbols)), found.soft
-    for heard, noise, rv in shares[1:]:
+    rounds = torch.ones(len(symbols), dtype=torch.int64, device=symbols.device)
+    missing, soft = torch.arange(len(symbols), device=symbols.device), found.soft
+    for round_symbols, round_noise, rv in shares[1:]:
         failed = ~ok[missing]
         missing = missing[failed]
         if not len(missing):
             break
-        found = modem.decode(heard[missing], noise[missing], mcs, info_bits, rv, _rows(soft, failed))
+        found = modem.decode(round_symbols[missing], round_noise[missing], mcs, info_bits, rv, _rows(soft, failed))
         bits[missing], block_ok[missing], ok[missing] = found.bits, found.block_ok, found.ok
         rounds[missing] += 1
         soft = found.soft
     return Combined(bits, ok, block_ok, rounds)
 
 
-def _rows(soft: modem.SoftBits, kept: Bool[Tensor, " rows"]) -> modem.SoftBits:
-    """The soft bits of those rows that go on."""
-    return modem.SoftBits(soft.llr.unflatten(0, (len(kept), -1))[kept].flatten(0, 1), soft.last)
+def _rows(soft: modem.SoftBits, selected: Bool[Tensor, " rows"]) -> modem.SoftBits:
+    """Soft bits of the selected rows."""
+    return modem.SoftBits(soft.llr.unflatten(0, (len(selected), -1))[selected].flatten(0, 1), soft.last)

@@ -1,4 +1,4 @@
-"""Users who share their channel uses, decoded together: successive interference cancellation."""
+"""Successive interference cancellation (SIC) of superposed users."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from channels import modem
-from channels._base import Received
-from channels._rng import Rng
+from channels.base import Received
+from channels.modem.interleaver import interleaver
+from channels.rng import Rng
 from channels.uplink import remove
-from semcom.system import Receiver, Reception, uses_for
-from semcom.systems._interleaver import interleaver
+from semcom.system import Receiver, Reception
 from semcom.systems.digital.system import DigitalReceiver
 
 
 class JointReceiver(Receiver):
-    """Decodes the strongest user with the others as noise, takes what it sent out of the mixture, goes on to the next.
+    """Decode users in decreasing order of strength and subtract each decoded signal from the mixture.
 
-    A user whose CRC fails stays in the mixture and is tried again when others are gone. What a user sent is made from
-    its decoded payload alone. Where users do not share their uses, this is the ordinary receiver.
+    A user whose CRC fails stays in the mixture and is decoded again after further users are canceled. The signal of a
+    user is re-encoded from its decoded payload. For orthogonal users this is the single-user receiver.
 
     Args:
-        alone: what decodes one user; of a fixed scheme and one round.
+        alone: single-user receiver of a fixed scheme and one round.
 
     Source: Tse and Viswanath, Fundamentals of Wireless Communication, section 6.1.
     """
@@ -33,57 +33,59 @@ class JointReceiver(Receiver):
         self.alone = alone
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
-        granted = uses_for(self.alone.cbr, size)
-        if received.mixture is not None and (size_bytes := self.alone.frame.payload_bytes(granted, 0)):
-            received = cancelled(received, self.alone.frame.schemes[0], 8 * size_bytes)
+        agreement = self.alone.agreement
+        if received.mixture is not None and (length := agreement.payload_bytes(size, 0)):
+            received = canceled(received, agreement.frame.schemes[0], 8 * length)
         return self.alone.decode(received.fold(), size, rng)
 
 
-def cancelled(received: Received, mcs: modem.Mcs, info_bits: int) -> Received:
-    """Every user as it was heard when it could be decoded, or else in the end.
+def canceled(received: Received, mcs: modem.Mcs, info_bits: int) -> Received:
+    """Received symbols of every user after cancellation of the decoded users.
 
     Args:
-        received: unfolded, with mixture and gains; all users send throughout.
-        mcs: of every user.
-        info_bits: payload of every user, bits.
+        received: received symbols [batch, users, uses] with mixture and gains; all users send in all channel uses.
+        mcs: modulation and code rate of every user.
+        info_bits: payload length of every user, bits.
 
     Returns:
-        The same users, with symbols and noise variances after cancellation.
+        Symbols and noise variances at the time a user was decoded, or after all cancellations.
     """
     batch, users = received.symbols.shape[:2]
     symbols, noise_var = received.symbols.clone(), received.noise_var.clone()
-    strength = received.gains.abs().square().mean((2, 3))
+    strength = received.gains.abs().square().mean((2, 3)).cpu()
     decoded = torch.zeros(batch, users, dtype=torch.bool)
-    tried = torch.zeros(batch, users, dtype=torch.bool)  # since a user of the medium was last taken out
-    left = received
+    tried = torch.zeros(batch, users, dtype=torch.bool)  # since the last cancellation in this medium
+    remaining = received
     while not (decoded | tried).all():
-        waiting = strength.cpu().masked_fill(decoded | tried, -1)
+        waiting = strength.masked_fill(decoded | tried, -1)
         user = int(waiting.amax(0).argmax())
-        media = ((waiting.argmax(1) == user) & (waiting[:, user] >= 0)).nonzero().flatten()
-        symbols[media, user], noise_var[media, user] = left.symbols[media, user], left.noise_var[media, user]
-        sent, ok = _sent(symbols[media, user], noise_var[media, user], mcs, info_bits)
-        tried[media, user] = True
-        media = media[ok]
-        decoded[media, user] = True
-        tried[media] = False
-        left = _with_media(left, media, remove(_media(left, media), user, sent[ok]))
+        chosen = ((waiting.argmax(1) == user) & (waiting[:, user] >= 0)).nonzero().flatten()
+        media = chosen.to(symbols.device)
+        symbols[media, user] = remaining.symbols[media, user]
+        noise_var[media, user] = remaining.noise_var[media, user]
+        signal, ok = _decoded_signal(symbols[media, user], noise_var[media, user], mcs, info_bits)
+        tried[chosen, user] = True
+        media, chosen = media[ok], chosen[ok.cpu()]
+        decoded[chosen, user] = True
+        tried[chosen] = False
+        remaining = _with_media(remaining, media, remove(_media(remaining, media), user, signal[ok]))
     return replace(received, symbols=symbols, noise_var=noise_var)
 
 
-def _sent(
+def _decoded_signal(
     symbols: Complex[Tensor, "media uses"], noise_var: Float[Tensor, "media uses"], mcs: modem.Mcs, info_bits: int
 ) -> tuple[Complex[Tensor, "media uses"], Bool[Tensor, " media"]]:
-    """What a user must have sent, and whether its CRC says so."""
+    """Symbols re-encoded from the decoded payload, and whether its CRC passes."""
     uses = symbols.shape[1]
-    order = interleaver(uses)
+    order = interleaver(uses).to(symbols.device)
     found = modem.decode(symbols[:, order], noise_var[:, order], mcs, info_bits)
-    sent = torch.empty_like(symbols)
-    sent[:, order] = modem.encode(found.bits, mcs, uses)
-    return sent, found.ok
+    signal = torch.empty_like(symbols)
+    signal[:, order] = modem.encode(found.bits, mcs, uses)
+    return signal, found.ok
 
 
 def _media(received: Received, media: Int[Tensor, " media"]) -> Received:
-    """Some of the media."""
+    """Received symbols of the selected media."""
     assert received.mixture is not None
     assert received.mixture_noise_var is not None
     return Received(
@@ -98,7 +100,7 @@ def _media(received: Received, media: Int[Tensor, " media"]) -> Received:
 
 
 def _with_media(received: Received, media: Int[Tensor, " media"], changed: Received) -> Received:
-    """The same with some of the media changed."""
+    """Received symbols with the selected media replaced."""
     assert received.mixture is not None
     assert changed.mixture is not None
     return replace(

@@ -1,148 +1,178 @@
-"""Picture to file to bits to symbols, and back if every bit arrives."""
+"""Transmitter and receiver of the digital system: image file, LDPC code, QAM."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Complex, Float, Int, UInt8
 from torch import Tensor, nn
 
 from channels import modem
-from channels._base import Received
-from channels._rng import Rng
+from channels.base import Channel, Received
+from channels.modem import link_adaptation, scheme_header
+from channels.rng import Rng
 from semcom.codecs import image_file
-from semcom.images import to_bytes
-from semcom.system import Payload, Receiver, Reception, Sample, Transmitter, uses_for
-from semcom.systems.digital import harq, header, schemes
-from semcom.systems.digital.harq import Rounds
-from semcom.systems.digital.schemes import Frame
+from semcom.devices import moved
+from semcom.images.files import to_bytes
+from semcom.system import Payload, Receiver, Reception, Sample, Transmitter
+from semcom.systems.digital import blind_header, harq
+from semcom.systems.digital.agreement import END, Agreement
+from semcom.systems.digital.margin import best_margin_db
 
-_END = b"\x80"  # ends the file; zeros fill the payload
-_NO_BIT = 2  # past the bits of a row
+_PADDING_BIT = 2  # fills rows with fewer bits
 
 
 class DigitalTransmitter(Transmitter):
-    """Fits an image file to the payload of the chosen scheme.
+    """Fit an image file to the payload of the selected scheme, and encode it.
 
     Args:
-        cbr: complex channel uses per real number of the picture.
-        codec: of the image file.
-        speed: of the AVIF encoder.
-        frame: the schemes that it may use.
-        rounds: of its grant.
-        margin_db: subtracted from the average SNR before a scheme is chosen.
+        agreement: shared configuration.
+        speed: speed of the AVIF encoder, 0 to 10.
+        margin_db: SNR margin of the scheme selection, dB; None for the best one over `channel`, see `best_margin_db`.
+        channel: channel whose statistics the transmitter knows; None for a margin of 0 where none is given.
     """
 
-    def __init__(self, cbr: float, codec: str, speed: int, frame: Frame, rounds: Rounds, margin_db: float) -> None:
-        self.cbr = cbr
-        self.codec = codec
+    def __init__(
+        self, agreement: Agreement, speed: int, margin_db: float | None, channel: Channel | None = None
+    ) -> None:
+        self.agreement = agreement
         self.speed = speed
-        self.frame = frame
-        self.rounds = rounds
         self.margin_db = margin_db
+        self.channel = channel
+
+    def for_channel(self, channel: Channel) -> DigitalTransmitter:
+        agreement = self.agreement
+        if self.margin_db is not None or len(agreement.frame.schemes) == 1:
+            return self
+        return DigitalTransmitter(agreement, self.speed, None, channel)
 
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
-        granted = uses_for(self.cbr, sample.size)
-        first = self.rounds.first(granted)
-        indices = torch.tensor([self._scheme(first, snr) for snr in snr_db.tolist()])
-        symbols = torch.zeros(len(indices), granted, dtype=torch.complex64)
+        agreement, rounds = self.agreement, self.agreement.rounds
+        budget, device = agreement.budget(sample.size), sample.images.device
+        indices = torch.tensor([self._scheme(rounds.first(budget), snr, sample.size) for snr in snr_db.tolist()])
+        symbols = torch.zeros(len(indices), budget, dtype=torch.complex64, device=device)
         uses = torch.zeros(len(indices), dtype=torch.int64)
-        sent = [torch.zeros(0, dtype=torch.uint8)] * len(indices)
+        bits = [torch.zeros(0, dtype=torch.uint8)] * len(indices)
+        schemes, file_uses, padding_uses = ["none"] * len(indices), *torch.zeros(2, len(indices), dtype=torch.float64)
         for index in indices.unique().tolist():
             rows = (indices == index).nonzero().flatten()
-            if size := self.frame.payload_bytes(first, index):
-                payloads = torch.stack([self._payload(sample.images[row], size) for row in rows.tolist()])
-                uses[rows] = self.rounds.spent(granted)
-                symbols[rows[:, None], self.rounds.order(granted)] = self._coded(payloads, index, granted)
-                for row, payload in zip(rows.tolist(), payloads, strict=True):
-                    sent[row] = torch.cat([_header_bits(self.frame, index), payload])
-        return Payload(symbols, uses, digital_uses=uses, truth={"bits": _side_by_side(sent)})
+            if length := agreement.payload_bytes(sample.size, index):
+                scheme = agreement.frame.schemes[index]
+                files = [self._file(sample.images[row], length) for row in rows.tolist()]
+                payloads = torch.stack([modem.bytes_to_bits(file.ljust(length, b"\0")) for file in files])
+                uses[rows] = rounds.total(budget)
+                order = rounds.order(budget).to(device)
+                symbols[rows[:, None].to(device), order] = self._symbols(payloads.to(device), index, budget)
+                for row, file, payload in zip(rows.tolist(), files, payloads, strict=True):
+                    bits[row] = torch.cat([agreement.header_bits(index), payload])
+                    schemes[row], file_uses[row] = str(scheme), 8 * len(file) / scheme.bits_per_symbol
+                    padding_uses[row] = 8 * (length - len(file)) / scheme.bits_per_symbol
+        header_uses = (uses > 0) * float(agreement.frame.header_uses)
+        parts = {"header": header_uses, "data": file_uses, "padding": padding_uses}
+        parts["parity"] = uses - header_uses - file_uses - padding_uses
+        return Payload(symbols, uses, uses, truth={"bits": _padded(bits), "scheme": schemes}, parts=parts)
 
-    def _scheme(self, first: int, snr_db: float) -> int:
-        return schemes.best(first, snr_db - self.margin_db) if len(self.frame.schemes) > 1 else 0
+    def _scheme(self, uses: int, snr_db: float, size: tuple[int, int]) -> int:
+        """Index of the scheme for `uses` channel uses at the SNR that the transmitter knows."""
+        if len(self.agreement.frame.schemes) == 1:
+            return 0
+        if self.agreement.frame.blind:
+            uses += scheme_header.USES  # tables are those of budgets with a header
+        margin_db = self.margin_db or 0.0
+        if self.channel is not None:
+            # with other channel knowledge than the average SNR, snr_db differs between rows
+            average_db = snr_db if self.channel.csit.is_average else None
+            agreement, pixels = self.agreement, math.prod(size)
+            versions = agreement.rounds.versions
+            margin_db = best_margin_db(self.channel, agreement.codec, uses, pixels, average_db, versions)
+        return link_adaptation.best(uses, snr_db - margin_db)
 
-    def _payload(self, picture: Float[Tensor, "3 h w"], size: int) -> Tensor:
-        file = image_file.fit(to_bytes(picture), self.codec, size - len(_END), self.speed) or b""
-        return modem.bytes_to_bits((file + _END).ljust(size, b"\0"))
+    def _file(self, image: Float[Tensor, "3 h w"], length: int) -> bytes:
+        """File of an image and end marker, at most `length` bytes; zeros fill the rest of the payload."""
+        return (image_file.fit(to_bytes(image), self.agreement.codec, length - len(END), self.speed) or b"") + END
 
-    def _coded(self, payloads: Tensor, index: int, granted: int) -> Complex[Tensor, "rows uses"]:
-        data = harq.encode(payloads, self.frame.schemes[index], self.rounds.share(granted), self.rounds.versions)
-        if not self.frame.header_uses:
+    def _symbols(self, payloads: Tensor, index: int, budget: int) -> Complex[Tensor, "rows uses"]:
+        """Symbols of header and rounds."""
+        frame, rounds = self.agreement.frame, self.agreement.rounds
+        data = harq.encode(payloads, frame.schemes[index], rounds.share(budget), rounds.versions)
+        if not frame.header_uses:
             return data
-        return torch.cat([header.encode(torch.full((len(data),), index)), data], 1)
+        header = scheme_header.encode(torch.full((len(data),), index, device=data.device))
+        return torch.cat([header, data], 1)
 
 
 class DigitalReceiver(Receiver):
-    """Shows the picture of the file whose CRC is met, and mid-grey otherwise.
+    """Decode the image file; a mid-gray image if the CRC fails.
 
     Args:
-        cbr: complex channel uses per real number of the picture.
-        codec: of the image file.
-        frame: the schemes that the transmitter may use.
-        rounds: of its grant; those that were not needed are not charged.
+        agreement: shared configuration.
     """
 
-    def __init__(self, cbr: float, codec: str, frame: Frame, rounds: Rounds) -> None:
-        self.cbr = cbr
-        self.codec = codec
-        self.frame = frame
-        self.rounds = rounds
+    def __init__(self, agreement: Agreement) -> None:
+        self.agreement = agreement
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
-        rows, granted = len(received.symbols), uses_for(self.cbr, size)
+        agreement, rounds = self.agreement, self.agreement.rounds
+        rows, budget = len(received.symbols), agreement.budget(size)
         images = torch.full((rows, 3, *size), 0.5)
         outage = torch.ones(rows, dtype=torch.bool)
         blocks, block_errors = torch.zeros(2, rows, dtype=torch.int64)
-        decided = [torch.zeros(0, dtype=torch.uint8)] * rows
-        charged = received.uses.cpu().clone()
-        heard = received.uses.cpu().nonzero().flatten()
-        first, order = self.rounds.first(granted), self.rounds.order(granted)
-        symbols, noise_var = received.symbols.cpu()[heard][:, order], received.noise_var.cpu()[heard][:, order]
-        indices = self._schemes(symbols, noise_var)
+        bits = [torch.zeros(0, dtype=torch.uint8)] * rows
+        counted = received.uses.cpu().clone()
+        active = received.uses.cpu().nonzero().flatten()
+        symbols, noise_var = received.ordered(active, rounds.order(budget))
+        indices = self._schemes(symbols, noise_var, size).cpu()
         for index in indices.unique().tolist():
-            part = indices == index
-            for row in heard[part].tolist():
-                decided[row] = _header_bits(self.frame, index)
-            size_bytes = self.frame.payload_bytes(first, index)
-            if not size_bytes:  # only a misread header says so
-                blocks[heard[part]] = block_errors[heard[part]] = 1
+            part = (indices == index).nonzero().flatten()
+            members, part = active[part], part.to(symbols.device)
+            for row in members.tolist():
+                bits[row] = agreement.header_bits(index)
+            length = agreement.payload_bytes(size, index)
+            if not length:  # possible only after a header error
+                blocks[members] = block_errors[members] = 1
                 continue
-            found = self._payloads(symbols[part], noise_var[part], index, size_bytes)
-            charged[heard[part]] -= (len(self.rounds.versions) - found.rounds) * self.rounds.share(granted)
-            for row, bits, ok, block_ok in zip(heard[part].tolist(), found.bits, found.ok, found.block_ok, strict=True):
-                decided[row] = torch.cat([decided[row], bits])
+            found = moved(self._payloads(symbols[part], noise_var[part], index, length), "cpu")
+            counted[members] -= (len(rounds.versions) - found.rounds) * rounds.share(budget)
+            for row, payload, ok, block_ok in zip(members.tolist(), found.bits, found.ok, found.block_ok, strict=True):
+                bits[row] = torch.cat([bits[row], payload])
                 blocks[row], block_errors[row] = len(block_ok), int((~block_ok).sum())
-                picture = self._picture(bits, size) if ok else None
-                if picture is not None:
-                    images[row], outage[row] = picture, False
-        return Reception(images, charged, outage, blocks, block_errors, bits=_side_by_side(decided))
+                image = self._image(payload, size) if ok else None
+                if image is not None:
+                    images[row], outage[row] = image, False
+        return Reception(images, counted, outage, blocks, block_errors, bits=_padded(bits))
 
-    def _schemes(self, symbols: Tensor, noise_var: Tensor) -> Int[Tensor, " rows"]:
-        """The index that each row's header says."""
-        part = slice(None, self.frame.header_uses)
-        if not self.frame.header_uses or not len(symbols):
+    def _schemes(self, symbols: Tensor, noise_var: Tensor, size: tuple[int, int]) -> Int[Tensor, " rows"]:
+        """Scheme index in each row's header, or that of the first scheme whose CRC passes."""
+        frame = self.agreement.frame
+        if frame.blind and len(symbols):
+
+            def passes(rows: Tensor, index: int) -> Tensor:
+                length = self.agreement.payload_bytes(size, index)
+                return self._payloads(symbols[rows], noise_var[rows], index, length).ok
+
+            return blind_header.find(symbols, noise_var, frame, passes)
+        part = slice(None, frame.header_uses)
+        if not frame.header_uses or not len(symbols):
             return torch.zeros(len(symbols), dtype=torch.int64)
-        return header.decode(symbols[:, part], noise_var[:, part], len(self.frame.schemes))
+        return scheme_header.decode(symbols[:, part], noise_var[:, part], len(frame.schemes))
 
-    def _payloads(self, symbols: Tensor, noise_var: Tensor, index: int, size_bytes: int) -> harq.Combined:
-        data = slice(self.frame.header_uses, None)
-        scheme = self.frame.schemes[index]
-        return harq.decode(symbols[:, data], noise_var[:, data], scheme, 8 * size_bytes, self.rounds.versions)
+    def _payloads(self, symbols: Tensor, noise_var: Tensor, index: int, length: int) -> harq.Combined:
+        """Decoded payloads of `length` bytes."""
+        frame, versions = self.agreement.frame, self.agreement.rounds.versions
+        data = slice(frame.header_uses, None)
+        return harq.decode(symbols[:, data], noise_var[:, data], frame.schemes[index], 8 * length, versions)
 
-    def _picture(self, bits: Tensor, size: tuple[int, int]) -> Float[Tensor, "3 h w"] | None:
-        """The picture of a payload; None if it holds none, which a CRC that is met by chance can bring about."""
+    def _image(self, bits: Tensor, size: tuple[int, int]) -> Float[Tensor, "3 h w"] | None:
+        """Image of a payload; None if the payload is no image file (undetected errors)."""
         payload = modem.bits_to_bytes(bits).rstrip(b"\0")
         try:
-            pixels = image_file.decode(payload.removesuffix(_END), self.codec, size)
+            pixels = image_file.decode(payload.removesuffix(END), self.agreement.codec, size)
         except image_file.UndecodableFile:
             return None
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
-def _header_bits(frame: Frame, index: int) -> UInt8[Tensor, " bits"]:
-    """The bits of a header that says this index; none of a fixed scheme."""
-    return header.to_bits(torch.tensor([index]))[0] if frame.header_uses else torch.zeros(0, dtype=torch.uint8)
-
-
-def _side_by_side(rows: list[Tensor]) -> UInt8[Tensor, "rows bits"]:
-    """Rows of bits as one tensor, as wide as the longest."""
-    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=_NO_BIT)
+def _padded(rows: list[Tensor]) -> UInt8[Tensor, "rows bits"]:
+    """Rows of bits as one tensor, padded to the longest row."""
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=_PADDING_BIT)

@@ -1,38 +1,40 @@
-"""What a transmitter that does not know the fade should be set to: the best fixed scheme, the best margin.
-
-Both are found on validation pictures over the channel in question, and written into a scenario as numbers.
-"""
+"""Validation images: best fixed scheme or SNR margin of `digital` for a fading channel, and PSNR by rate."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from channels._base import Channel
-from channels._rng import seed_for
-from channels.modem import NR_TABLE_2
+from channels.base import Channel
+from channels.modem.transport_block import NR_TABLE_2
+from channels.rng import seed_for
+from semcom.codecs import image_file
+from semcom.images.files import to_bytes
 from semcom.link import Link
-from semcom.metrics import psnr
+from semcom.metrics.fidelity import psnr
 from semcom.system import Sample
 from semcom.systems import digital
+from semcom.systems.digital.agreement import END
 
-Codec = Literal["jpeg", "webp", "avif", "jpeg2000"]
+Codec = Literal["jpeg", "webp", "avif", "jpeg2000", "hevc", "jxl"]
+RATES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5, 4.0, 6.0, 9.0)  # bits per pixel
 MARGINS_DB = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How a setting did.
+    """Result of one setting.
 
     Args:
-        arguments: of `build`, besides cbr and codec.
-        psnr_db: mean over pictures, SNRs and fades; a lost picture counts as the grey one that is shown.
-        outage: share of lost pictures.
+        arguments: arguments of `build` without cbr and codec.
+        psnr_db: mean PSNR over images, SNRs and fading realizations, dB; outages count with the mid-gray image.
+        outage: outage rate, 0 to 1.
     """
 
     arguments: Mapping[str, Any]
@@ -41,7 +43,7 @@ class Trial:
 
 
 def fixed_schemes() -> list[dict[str, Any]]:
-    """All schemes of 38.214 Table 5.1.3.1-2 as arguments of a fixed `build`."""
+    """All schemes of 3GPP TS 38.214, Table 5.1.3.1-2, as arguments of `build`."""
     names = {bits: name for name, bits in digital.MODULATIONS.items()}
     return [
         {
@@ -54,8 +56,30 @@ def fixed_schemes() -> list[dict[str, Any]]:
 
 
 def margins() -> list[dict[str, Any]]:
-    """Margins from 0 to 15 dB as arguments of an adaptive `build`."""
+    """SNR margins from 0 to 15 dB as arguments of `build`."""
     return [{"margin_db": margin} for margin in MARGINS_DB]
+
+
+def psnr_by_rate(images: Sequence[Float[Tensor, "3 h w"]]) -> dict[str, Any]:
+    """Mean PSNR of images in dB by codec and rate, and that of mid-gray images: `validation_psnr.json`.
+
+    Args:
+        images: validation images, float32 [3, h, w]; do not use test images.
+    """
+    table: dict[str, Any] = {"bits_per_pixel": RATES}
+    table["outage"] = round(
+        torch.cat([psnr(torch.full_like(image, 0.5)[None], image[None]) for image in images]).mean().item(), 2
+    )
+    for codec in get_args(Codec):
+        table[codec] = [round(sum(_psnr_at(image, codec, rate) for image in images) / len(images), 2) for rate in RATES]
+    return table
+
+
+def _psnr_at(image: Float[Tensor, "3 h w"], codec: str, bits_per_pixel: float) -> float:
+    size = image.shape[-2], image.shape[-1]
+    file = image_file.fit(to_bytes(image), codec, int(bits_per_pixel * math.prod(size) / 8) - len(END))
+    decoded = image_file.decode(file, codec, size) if file else torch.full((*size, 3), 127.5).numpy()
+    return psnr(torch.from_numpy(decoded).permute(2, 0, 1)[None] / 255, image[None]).item()
 
 
 def compare(
@@ -64,26 +88,26 @@ def compare(
     codec: Codec,
     channel: Channel,
     snr_db: Sequence[float],
-    pictures: Sequence[Float[Tensor, "3 h w"]],
+    images: Sequence[Float[Tensor, "3 h w"]],
     repetitions: int = 20,
 ) -> list[Trial]:
-    """Try arguments of `build` under the same fades and noise; the highest mean PSNR first.
+    """Compare settings under the same fading and noise realizations; highest mean PSNR first.
 
     Args:
-        settings: arguments of `build`, besides cbr and codec.
-        cbr: complex channel uses per real number of the picture.
-        codec: of the image file.
-        channel: to be tuned for.
-        snr_db: average SNRs that the mean is over.
-        pictures: validation pictures, float32 [3, h, w], never those of the test.
-        repetitions: independent fades of each picture at each SNR.
+        settings: arguments of `build` without cbr and codec.
+        cbr: channel bandwidth ratio, complex channel uses per real number of the image.
+        codec: image file format.
+        channel: channel to tune for.
+        snr_db: average SNRs (Es/N0), dB.
+        images: validation images, float32 [3, h, w]; do not use test images.
+        repetitions: number of fading realizations of each image at each SNR.
     """
     trials = []
     for arguments in settings:
         link = Link(digital.build(cbr=cbr, codec=codec, **arguments), channel)
         qualities, outages = [], []
-        for number, picture in enumerate(pictures):
-            sample = Sample(picture.expand(repetitions, -1, -1, -1))
+        for number, image in enumerate(images):
+            sample = Sample(image.expand(repetitions, -1, -1, -1))
             seeds = [seed_for("tuning", number, repetition) for repetition in range(repetitions)]
             for snr in snr_db:
                 reception = link.deliver(sample, snr, seeds).reception

@@ -1,4 +1,4 @@
-"""Symbols to features, features to candidates, and of these the one whose own features come nearest."""
+"""Receiver: symbols to features, features to candidates, and selection of one candidate."""
 
 from __future__ import annotations
 
@@ -11,59 +11,62 @@ from torch import Tensor
 from torch.nn import functional
 
 from channels import modem
-from channels._base import Received
-from channels._rng import Rng
-from semcom.system import Receiver
-from semcom.systems._interleaver import interleaver
-from semcom.systems.digital import header, schemes
-from semcom.systems.multimodal_generation import captions, quantiser, wire
-from semcom.systems.multimodal_generation.air import Heard
-from semcom.systems.multimodal_generation.autoencoder import Autoencoder
-from semcom.systems.multimodal_generation.choices import one_of
-from semcom.systems.multimodal_generation.clip import Clip
-from semcom.systems.multimodal_generation.features import ImageFeatures, fitted
-from semcom.systems.multimodal_generation.generator import Draws
+from channels.arguments import one_of
+from channels.base import Received
+from channels.modem import link_adaptation, scheme_header
+from channels.modem.interleaver import interleaver
+from channels.rng import Rng
+from semcom.system import Receiver, Reception
+from semcom.systems.multimodal_generation.agreement import CLASS_BITS, Agreement, payload_bits, scheme
+from semcom.systems.multimodal_generation.networks.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.networks.candidate_generator import CandidateGenerator
+from semcom.systems.multimodal_generation.networks.clip import Clip
+from semcom.systems.multimodal_generation.networks.features import ImageFeatures, resized
+from semcom.systems.multimodal_generation.noisy_features import NoisyFeatures
 from semcom.systems.multimodal_generation.selection import (
+    CandidateErrors,
     Criterion,
-    Generated,
-    Keep,
-    Understood,
+    ExtractedFeatures,
+    Selection,
     image_errors,
-    kept,
+    select,
     text_errors,
 )
-from semcom.systems.multimodal_generation.wire import CLASS_BITS, Wire
+from semcom.systems.multimodal_generation.streams import captions, quantizer
+from semcom.systems.multimodal_generation.streams.analog import combine_repeats
 from semcom.systems.multimodal_generation.words import CLASSES, sentence
 
-_AT_ONCE = 64  # pictures of several rows that are generated together; those of one row always are
+_BATCH = 64  # images of several rows that are generated together; those of one row always are
 
 
 @dataclass(frozen=True)
-class _Stream:
-    """What came in of a stream.
+class _ReceivedStream:
+    """Received content of a stream.
 
     Args:
-        heard: its numbers.
-        failed: rows whose block was lost, or all of a stream that its uses do not hold; None where nobody can tell.
-        coded: a block of each row was sent.
+        features: received features.
+        failed: bool [rows], the block could not be decoded or the stream did not fit; None if that cannot be known.
+        coded: whether a code block of each row was sent.
     """
 
-    heard: Heard
+    features: NoisyFeatures
     failed: Bool[Tensor, " rows"] | None = None
     coded: bool = False
 
 
 class GenerationReceiver(Receiver):
-    """Draws candidates from what came in and keeps the one that, seen by the same networks, tells the same.
+    """Generates candidates from received features and selects the one whose own features are closest to them.
 
     Args:
-        clip, features, autoencoder: see what a candidate tells; without the last, structure has no say.
-        draws: makes candidates.
-        agreement: what both ends know.
-        criterion: scores candidates.
-        keep: which candidate.
-        candidates: how many.
-        steps: of the diffusion model.
+        clip: CLIP, for the text error of candidates.
+        features: network of the image features, for the image error of candidates.
+        autoencoder: decoder of the coarse image for the structural part of the image error; None excludes it.
+        generator: generator of candidates.
+        agreement: configuration shared with the transmitter.
+        criterion: score of candidates.
+        selection: selection rule, "best", "first" or "random".
+        candidates: number of candidates per image.
+        steps: number of diffusion steps.
     """
 
     def __init__(
@@ -71,108 +74,119 @@ class GenerationReceiver(Receiver):
         clip: Clip,
         features: ImageFeatures,
         autoencoder: Autoencoder | None,
-        draws: Draws,
-        agreement: Wire,
+        generator: CandidateGenerator,
+        agreement: Agreement,
         criterion: Criterion,
-        keep: Keep,
+        selection: Selection,
         candidates: int,
         steps: int,
     ) -> None:
-        one_of("keep", keep, get_args(Keep))
+        one_of("selection", selection, get_args(Selection))
         self.clip, self.features, self.autoencoder = clip, features, autoencoder
-        self.draws, self.agreement = draws, agreement
-        self.criterion, self.keep, self.candidates, self.steps = criterion, keep, candidates, steps
+        self.generator, self.agreement = generator, agreement
+        self.criterion, self.selection, self.candidates, self.steps = criterion, selection, candidates, steps
 
     @torch.no_grad()
-    def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Generated:
-        image, text = self._listen(received, size)
+    def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
+        image, text = self._streams(received, size)
         failed = [stream.failed for stream in (image, text) if stream.failed is not None]
-        errors = [stream.failed for stream in (image, text) if stream.failed is not None and stream.coded]
-        rows = max(1, _AT_ONCE // self.candidates)
+        block_errors = [stream.failed for stream in (image, text) if stream.failed is not None and stream.coded]
+        rows = max(1, _BATCH // self.candidates)
         parts = [
-            self._generated(image.heard[part], text.heard[part], rng[part], size)
+            self._candidates(image.features[part], text.features[part], rng[part], size)
             for part in (slice(first, first + rows) for first in range(0, len(rng), rows))
         ]
-        candidates, of_image, of_text = (torch.cat(part) for part in zip(*parts, strict=True))
-        scores = self.criterion.scores(of_image, of_text)
-        chosen = kept(scores, self.keep, rng)
-        uses = received.uses.cpu()
-        return Generated(
-            images=candidates[torch.arange(len(rng)), chosen],
-            uses_charged=uses,
-            outage=torch.stack(failed).all(0) if failed and len(failed) == self._streams() else None,
-            blocks=torch.full_like(uses, len(errors)) if errors else None,
-            block_errors=torch.stack(errors).sum(0) if errors else None,
+        candidates, errors_of_image, errors_of_text = (torch.cat(part) for part in zip(*parts, strict=True))
+        scores = self.criterion.scores(errors_of_image, errors_of_text)
+        chosen = select(scores, self.selection, rng)
+        uses = received.uses
+        return Reception(
+            images=candidates[torch.arange(len(rng), device=chosen.device), chosen],
+            counted_uses=uses,
+            outage=torch.stack(failed).all(0) if failed and len(failed) == self._stream_count() else None,
+            blocks=torch.full_like(uses, len(block_errors)) if block_errors else None,
+            block_errors=torch.stack(block_errors).sum(0) if block_errors else None,
             candidates=candidates,
             scores=scores,
             chosen=chosen,
-            image_errors=of_image,
-            text_errors=of_text,
+            details=CandidateErrors(errors_of_image, errors_of_text),
         )
 
-    def _streams(self) -> int:
-        return (self.agreement.image != "none") + (self.agreement.text != "none")
+    def received_features(self, received: Received, size: tuple[int, int]) -> tuple[NoisyFeatures, NoisyFeatures]:
+        """Return the received image features and text features, with the noise variance of each.
 
-    def _generated(self, image: Heard, text: Heard, rng: Rng, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Candidates in the pictures' size, and both errors of each."""
-        drawn = self.draws.generate(image, text, rng, self.candidates, self.steps).cpu()
-        of_image, of_text = [], []
-        for row, pictures in enumerate(drawn):
-            seen = fitted(pictures)
-            told = Understood.of_features(self.features, self.autoencoder, image[row : row + 1])
-            of_image.append(image_errors(Understood.of_pictures(self.features, seen), told))
-            of_text.append(text_errors(self.clip.image_features(seen), text[row : row + 1]))
-        shown = drawn
-        if drawn.shape[-2:] != size:
-            shown = functional.interpolate(drawn.flatten(0, 1), size, mode="bicubic", antialias=True)
-            shown = shown.clamp(0, 1).unflatten(0, drawn.shape[:2])
-        return shown, torch.stack(of_image), torch.stack(of_text)
+        Args:
+            received: received symbols [rows, uses].
+            size: height and width of the images in pixels.
+        """
+        image, text = self._streams(received, size)
+        return image.features, text.features
 
-    def _listen(self, received: Received, size: tuple[int, int]) -> tuple[_Stream, _Stream]:
-        """Image stream and text stream."""
-        agreement, share = self.agreement, self.agreement.share(size)
-        order = interleaver(share.total)
-        symbols, noise_var = received.symbols.cpu()[:, order], received.noise_var.cpu()[:, order]
-        parts = symbols.split((share.header, share.image, share.text), 1)
-        noises = noise_var.split((share.header, share.image, share.text), 1)
-        indices = torch.zeros(len(symbols), dtype=torch.int64)
-        if share.header:
-            indices = header.decode(parts[0], noises[0], len(schemes.adaptive().schemes))
-        image = self._stream(agreement.image, parts[1], noises[1], indices, agreement.image_reals)
-        return image, self._stream(agreement.text, parts[2], noises[2], indices, agreement.text_reals)
+    def _stream_count(self) -> int:
+        return (self.agreement.image_stream != "none") + (self.agreement.text_stream != "none")
+
+    def _candidates(
+        self, image: NoisyFeatures, text: NoisyFeatures, rng: Rng, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return candidates resized to `size`, their image errors and their text errors."""
+        generated = self.generator.generate(image, text, rng, self.candidates, self.steps)
+        errors_of_image, errors_of_text = [], []
+        for row, images in enumerate(generated):
+            small = resized(images)
+            received = ExtractedFeatures.from_received(self.features, self.autoencoder, image[row : row + 1])
+            errors_of_image.append(image_errors(ExtractedFeatures.from_images(self.features, small), received))
+            errors_of_text.append(text_errors(self.clip.image_features(small), text[row : row + 1]))
+        shown = generated
+        if generated.shape[-2:] != size:
+            shown = functional.interpolate(generated.flatten(0, 1), size, mode="bicubic", antialias=True)
+            shown = shown.clamp(0, 1).unflatten(0, generated.shape[:2])
+        return shown, torch.stack(errors_of_image), torch.stack(errors_of_text)
+
+    def _streams(self, received: Received, size: tuple[int, int]) -> tuple[_ReceivedStream, _ReceivedStream]:
+        """Return the received image stream and text stream."""
+        agreement, allocation = self.agreement, self.agreement.allocate(size)
+        symbols, noise_var = received.ordered(torch.arange(len(received.uses)), interleaver(allocation.total))
+        parts = symbols.split((allocation.header, allocation.image, allocation.text), 1)
+        noise_vars = noise_var.split((allocation.header, allocation.image, allocation.text), 1)
+        indices = torch.zeros_like(received.uses)
+        if allocation.header:
+            indices = scheme_header.decode(parts[0], noise_vars[0], len(link_adaptation.adaptive().schemes))
+        image = self._stream(agreement.image_stream, parts[1], noise_vars[1], indices, agreement.image_reals)
+        return image, self._stream(agreement.text_stream, parts[2], noise_vars[2], indices, agreement.text_reals)
 
     def _stream(
         self, stream: str, symbols: Tensor, noise_var: Tensor, indices: Int[Tensor, " rows"], reals: int
-    ) -> _Stream:
-        rows, uses = symbols.shape
-        heard, failed = Heard.nothing(rows, reals), torch.ones(rows, dtype=torch.bool)
+    ) -> _ReceivedStream:
+        (rows, uses), device = symbols.shape, symbols.device
+        features = NoisyFeatures.missing(rows, reals, device)
+        failed = torch.ones(rows, dtype=torch.bool, device=device)
         if stream == "none":
-            return _Stream(heard)
+            return _ReceivedStream(features)
         if not uses:
-            return _Stream(heard, failed)
-        if stream == "analogue":
-            return _Stream(wire.from_air(symbols, noise_var, reals))
+            return _ReceivedStream(features, failed)
+        if stream == "analog":
+            return _ReceivedStream(combine_repeats(symbols, noise_var, reals))
         for index in indices.unique().tolist():
-            room = CLASS_BITS if stream == "class" else wire.room(uses, index)
-            if not room:
-                continue  # only a misread header says so
+            bits = CLASS_BITS if stream == "class" else payload_bits(uses, index)
+            if not bits:
+                continue  # only a header decoded with errors has such an index
             part = (indices == index).nonzero().flatten()
-            found = modem.decode(symbols[part], noise_var[part], wire.scheme(index), room)
-            good = part[found.ok]
+            decoded = modem.decode(symbols[part], noise_var[part], scheme(index), bits)
+            good = part[decoded.ok]
             if len(good):
-                told = self._told(stream, found.bits[found.ok], reals)
-                heard.values[good], heard.noise[good] = told.values, told.noise
+                content = self._content(stream, decoded.bits[decoded.ok], reals)
+                features.values[good], features.noise_var[good] = content.values, content.noise_var
                 failed[good] = False
-        return _Stream(heard, failed, coded=True)
+        return _ReceivedStream(features, failed, coded=True)
 
-    def _told(self, stream: str, payload: UInt8[Tensor, "rows room"], reals: int) -> Heard:
-        """Numbers of payloads that arrived."""
+    def _content(self, stream: str, payload: UInt8[Tensor, "rows bits"], reals: int) -> NoisyFeatures:
+        """Return the features of payloads that were decoded without error."""
         if stream == "digital":
-            return quantiser.from_bits(payload, reals)
+            return quantizer.from_bits(payload, reals)
         if stream == "caption":
-            found = captions.features_of(self.clip, payload, self.agreement.token_bits)
+            values = captions.caption_features(self.clip, payload, self.agreement.token_bits)
         else:
-            numbers = (payload.long() << torch.arange(CLASS_BITS - 1, -1, -1)).sum(1).tolist()
+            numbers = modem.bits_to_integers(payload).tolist()
             names = [sentence(CLASSES[number]) if number < len(CLASSES) else "" for number in numbers]
-            found = torch.cat([self.clip.text_features([name]) for name in names])
-        return Heard(found.cpu() * reals**0.5, torch.zeros(len(payload), reals))
+            values = torch.cat([self.clip.text_features([name]) for name in names])
+        return NoisyFeatures.exact(values * reals**0.5)

@@ -1,4 +1,4 @@
-"""Which candidate is kept: by its own features and structure against what came in, or otherwise after the fact."""
+"""Selection among candidates: errors of their features against the received features, and the score from both."""
 
 from __future__ import annotations
 
@@ -9,33 +9,37 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from channels._base import positive
-from channels._errors import UsageError
-from channels._rng import Rng
-from semcom.metrics import ms_ssim
+from channels.arguments import one_of, positive, within
+from channels.errors import UsageError
+from channels.rng import Rng
+from semcom.metrics.fidelity import ms_ssim
 from semcom.system import Reception
-from semcom.systems.multimodal_generation.air import Heard
-from semcom.systems.multimodal_generation.autoencoder import Autoencoder
-from semcom.systems.multimodal_generation.choices import one_of
-from semcom.systems.multimodal_generation.features import ImageFeatures, coarse
+from semcom.systems.multimodal_generation.networks.autoencoder import Autoencoder
+from semcom.systems.multimodal_generation.networks.features import ImageFeatures, coarse_image
+from semcom.systems.multimodal_generation.noisy_features import NoisyFeatures
 
-Keep = Literal["best", "first", "random"]
+Selection = Literal["best", "first", "random"]
 
 IMAGE_SCALE, TEXT_SCALE = 0.0247, 0.04872
-"""How far the errors of candidates for the same picture spread, on average over training pictures, with the bundled
-weights and clip_guidance 0.1 (`python -m semcom.systems.multimodal_generation scales
---set multimodal_generation.clip_guidance=0.1`): the units in which both errors are added."""
-_STRUCTURE = 1.5  # weight of the structure beside the readings
+"""Standard deviations of the image and text errors over the candidates of an image, averaged over training images, with
+the bundled weights and clip_guidance 0.1. Measured by `python -m semcom.systems.multimodal_generation scales --set
+multimodal_generation.clip_guidance=0.1`."""
+_STRUCTURE_WEIGHT = 1.5
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """Score of a candidate x: w e_I / s_I + (1 - w) e_T / s_T, the least is best.
+    """Score of a candidate: w e_I / s_I + (1 - w) e_T / s_T; the lowest score is best.
 
     Args:
-        image_weight: w; 0 looks at the text features alone, 1 at the image features alone. The default was chosen on
-            natural:val and on pictures of imagenette:val behind the first 200.
-        image_scale, text_scale: s_I and s_T, constants, so that a score does not depend on the other candidates.
+        image_weight: w, weight of the image error, 0 to 1; the text error has weight 1 - w. The default was chosen on
+            natural:val and on images of imagenette:val after the first 200.
+        image_scale: s_I, image error that counts as 1, above 0.
+        text_scale: s_T, text error that counts as 1, above 0. Both are constants, so the score of a candidate does not
+            depend on the other candidates.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     image_weight: float = 0.7
@@ -43,162 +47,185 @@ class Criterion:
     text_scale: float = TEXT_SCALE
 
     def __post_init__(self) -> None:
-        if not 0 <= self.image_weight <= 1:
-            raise UsageError(f"image_weight must be 0 to 1, not {self.image_weight:g}")
+        within("image_weight", self.image_weight, 0, 1)
         positive("image_scale", self.image_scale)
         positive("text_scale", self.text_scale)
 
     def scores(
         self, image_errors: Float[Tensor, "rows candidates"], text_errors: Float[Tensor, "rows candidates"]
     ) -> Float[Tensor, "rows candidates"]:
-        """Both errors in one number."""
+        """Return the score of each candidate."""
         image, text = self.image_weight / self.image_scale, (1 - self.image_weight) / self.text_scale
         return image * image_errors + text * text_errors
 
 
 @dataclass(frozen=True)
-class Generated(Reception):
-    """A reception that knows why it kept what it kept.
+class CandidateErrors:
+    """Errors of all candidates: the `details` of a reception of this system.
 
     Args:
-        image_errors: of each candidate, as in `image_errors`; None where nothing was generated.
-        text_errors: of each candidate, as in `text_errors`.
+        image_errors: float32 [rows, candidates], as computed by the function `image_errors`.
+        text_errors: float32 [rows, candidates], as computed by the function `text_errors`.
     """
 
-    image_errors: Float[Tensor, "rows candidates"] | None = None
-    text_errors: Float[Tensor, "rows candidates"] | None = None
+    image_errors: Float[Tensor, "rows candidates"]
+    text_errors: Float[Tensor, "rows candidates"]
 
 
 @dataclass(frozen=True)
-class Understood:
-    """What the receiver's networks understand of image features that came in, or see in pictures.
+class ExtractedFeatures:
+    """What the receiver's networks extract from received image features, or from images.
 
     Args:
-        reading: of the features, a unit vector at each position; zeros where nothing came in.
-        pictures: that the features alone tell, or that are seen; None has no say.
+        feature_map: float32 [rows, hidden, h, w], a unit vector at each position; zeros where nothing was received.
+        images: float32 [rows, 3, side, side], coarse images estimated from the received features, or the images
+            themselves; None excludes structure from the error.
     """
 
-    reading: Float[Tensor, "rows hidden h w"]
-    pictures: Float[Tensor, "rows 3 side side"] | None
+    feature_map: Float[Tensor, "rows hidden h w"]
+    images: Float[Tensor, "rows 3 side side"] | None
 
     @classmethod
-    def of_features(cls, features: ImageFeatures, autoencoder: Autoencoder | None, heard: Heard) -> Understood:
-        """Of features that came in."""
-        told = None if autoencoder is None else coarse(autoencoder, features, heard)
-        return cls(features.unit_reading(heard), told)
+    def from_received(
+        cls, features: ImageFeatures, autoencoder: Autoencoder | None, received: NoisyFeatures
+    ) -> ExtractedFeatures:
+        """Extract from received image features."""
+        coarse = None if autoencoder is None else coarse_image(autoencoder, features, received)
+        return cls(features.unit_feature_map(received), coarse)
 
     @classmethod
-    def of_pictures(cls, features: ImageFeatures, pictures: Float[Tensor, "rows 3 side side"]) -> Understood:
-        """Of pictures in [0, 1], of the size that has features."""
-        return cls(features.unit_reading(Heard.exact(features(pictures))), pictures)
+    def from_images(cls, features: ImageFeatures, images: Float[Tensor, "rows 3 side side"]) -> ExtractedFeatures:
+        """Extract from images in [0, 1] of 128 x 128 pixels."""
+        return cls(features.unit_feature_map(NoisyFeatures.exact(features(images))), images)
 
 
-def reading_errors(
-    found: Float[Tensor, "candidates hidden h w"], told: Float[Tensor, "1 hidden h w"]
+def feature_map_errors(
+    candidates: Float[Tensor, "candidates hidden h w"], received: Float[Tensor, "1 hidden h w"]
 ) -> Float[Tensor, " candidates"]:
-    """1 - cosine between readings, mean over positions: of candidates and of one row that came in; 1 without any.
+    """Return 1 - cosine between feature maps, mean over positions; 1 if nothing was received.
 
-    Noise moves the numbers themselves further than candidates differ, so what is compared is what the receiver's
-    network reads from them (`ImageFeatures.unit_reading`).
-    """
-    return 1 - (found * told).sum(1).mean((1, 2))
-
-
-def image_errors(found: Understood, told: Understood) -> Float[Tensor, " candidates"]:
-    """`reading_errors` + 1.5 (1 - MS-SSIM) with the picture that the features alone tell; 1 if nothing came in.
-
-    Readings tell what is there, structure where: with the factor both spread about alike over the candidates for a
-    picture.
+    Feature maps are compared rather than the features themselves, because noise changes the features more than
+    candidates differ.
 
     Args:
-        found: of candidates.
-        told: of the one row that came in.
+        candidates: feature maps of the candidates, from `ImageFeatures.unit_feature_map`.
+        received: feature map of one row of received features.
     """
-    errors = reading_errors(found.reading, told.reading)
-    if found.pictures is None or told.pictures is None:
+    return 1 - (candidates * received).sum(1).mean((1, 2))
+
+
+def image_errors(candidates: ExtractedFeatures, received: ExtractedFeatures) -> Float[Tensor, " candidates"]:
+    """Return `feature_map_errors` + 1.5 (1 - MS-SSIM with the coarse image); 1 if nothing was received.
+
+    Feature maps represent the content and MS-SSIM its position. With the factor 1.5, both terms have about the same
+    spread over the candidates of an image.
+
+    Args:
+        candidates: extracted from the candidates.
+        received: extracted from one row of received features.
+    """
+    errors = feature_map_errors(candidates.feature_map, received.feature_map)
+    if candidates.images is None or received.images is None:
         return errors
-    unlike = 1 - ms_ssim(found.pictures, told.pictures.expand_as(found.pictures))
-    came = told.reading.square().sum((1, 2, 3)) > 0
-    return errors + _STRUCTURE * unlike * came
+    dissimilarity = 1 - ms_ssim(candidates.images, received.images.expand_as(candidates.images))
+    is_received = received.feature_map.square().sum((1, 2, 3)) > 0
+    return errors + _STRUCTURE_WEIGHT * dissimilarity * is_received
 
 
-def text_errors(found: Float[Tensor, "candidates reals"], heard: Heard) -> Float[Tensor, " candidates"]:
-    """1 - cosine with what came in, one row or one each, numbers weighted by their reliability; 1 without any."""
-    return 1 - torch.nn.functional.cosine_similarity(found, heard.values * heard.reliability)
+def text_errors(candidates: Float[Tensor, "candidates reals"], received: NoisyFeatures) -> Float[Tensor, " candidates"]:
+    """Return 1 - cosine with the received text features, weighted by their reliability; 1 if nothing was received.
+
+    Args:
+        candidates: CLIP's image features of the candidates.
+        received: received text features, one row for all candidates or one row for each.
+    """
+    return 1 - torch.nn.functional.cosine_similarity(candidates, received.values * received.reliability)
 
 
-def kept(scores: Float[Tensor, "rows candidates"], keep: Keep, rng: Rng) -> Int[Tensor, " rows"]:
-    """The candidate of each row: the one with the least score, the first, or any."""
-    one_of("keep", keep, get_args(Keep))
-    if keep == "best":
+def select(scores: Float[Tensor, "rows candidates"], selection: Selection, rng: Rng) -> Int[Tensor, " rows"]:
+    """Return the index of the selected candidate of each row.
+
+    Args:
+        scores: float32 [rows, candidates], lower is better.
+        selection: "best", the lowest score; "first"; or "random".
+        rng: one stream a row, for "random".
+
+    Raises:
+        UsageError: unknown selection.
+    """
+    one_of("selection", selection, get_args(Selection))
+    if selection == "best":
         return scores.argmin(1)
-    if keep == "first":
+    if selection == "first":
         return torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
+    # "keep" is part of the seed and must not change.
     return (rng.derive("keep").uniform(1)[:, 0] * scores.shape[1]).long().to(scores.device)
 
 
 def reselected(
-    reception: Generated,
+    reception: Reception,
     criterion: Criterion,
-    keep: Keep = "best",
+    selection: Selection = "best",
     candidates: int | None = None,
     rng: Rng | None = None,
-) -> Generated:
-    """The reception as it would have been with fewer candidates, another criterion or another choice.
+) -> Reception:
+    """Return the reception with fewer candidates, another criterion or another selection; nothing is generated again.
 
-    Seeds are nested: the first M candidates are those of a receiver that makes M. So one generated set gives every row
-    of an ablation.
-
-    Args:
-        reception: of this system.
-        criterion: by which candidates are scored anew.
-        keep: as in `build`.
-        candidates: how many of the first are there; None is all.
-        rng: one stream a row, the receiver's, for keep: random.
-
-    Raises:
-        UsageError: more candidates than were made, or no such choice.
-    """
-    whole, image, text = _parts(reception)
-    count = whole.shape[1] if candidates is None else candidates
-    if not 1 <= count <= whole.shape[1]:
-        raise UsageError(f"{whole.shape[1]} candidates were made, {count} cannot be chosen from")
-    if keep == "random" and rng is None:
-        raise UsageError("a random choice needs rng")
-    scores = criterion.scores(image[:, :count], text[:, :count])
-    chosen = kept(scores, keep, rng or Rng(range(len(scores))))
-    few = replace(
-        reception,
-        candidates=whole[:, :count],
-        scores=scores,
-        image_errors=image[:, :count],
-        text_errors=text[:, :count],
-    )
-    return _showing(few, chosen)
-
-
-def oracle(reception: Generated, quality: Float[Tensor, "rows candidates"]) -> Generated:
-    """The reception if a genie chose: a bound, for it compares candidates with the picture that was sent.
+    Seeds are nested: the first M candidates are those of a receiver that generates M. One reception therefore serves
+    all rows of an ablation.
 
     Args:
-        reception: of this system, or reselected.
-        quality: of each candidate, by whatever measure; the most is best.
+        reception: reception of multimodal_generation.
+        criterion: criterion for the new scores.
+        selection: selection rule as in `build`.
+        candidates: number of candidates, the first ones; None: all.
+        rng: the receiver's random streams, one a row, for selection "random".
 
     Raises:
-        UsageError: qualities of other candidates than these.
+        UsageError: reception of another system, too many candidates, or unknown selection.
     """
-    rows, candidates = _parts(reception)[0].shape[:2]
+    images, errors = candidates_of(reception)
+    count = images.shape[1] if candidates is None else candidates
+    if not 1 <= count <= images.shape[1]:
+        raise UsageError(f"candidates must be 1 to {images.shape[1]}, the number generated, not {count}")
+    if selection == "random" and rng is None:
+        raise UsageError("selection: random requires rng")
+    first = CandidateErrors(errors.image_errors[:, :count], errors.text_errors[:, :count])
+    scores = criterion.scores(first.image_errors, first.text_errors)
+    chosen = select(scores, selection, rng or Rng(range(len(scores))))
+    return _with_choice(replace(reception, candidates=images[:, :count], scores=scores, details=first), chosen)
+
+
+def oracle(reception: Reception, quality: Float[Tensor, "rows candidates"]) -> Reception:
+    """Return the reception with the candidate of highest quality: an upper bound, since quality uses the sent image.
+
+    Args:
+        reception: reception of multimodal_generation, or a result of `reselected`.
+        quality: quality of each candidate against the image that was sent; higher is better.
+
+    Raises:
+        UsageError: reception of another system, or quality of another shape.
+    """
+    rows, candidates = candidates_of(reception)[0].shape[:2]
     if quality.shape != (rows, candidates):
-        raise UsageError(f"{rows} rows of {candidates} candidates need as many qualities, not {list(quality.shape)}")
-    return _showing(reception, quality.argmax(1))
+        raise UsageError(
+            f"quality must have shape [{rows}, {candidates}] (rows, candidates), not {list(quality.shape)}"
+        )
+    return _with_choice(reception, quality.argmax(1))
 
 
-def _parts(reception: Generated) -> tuple[Tensor, Tensor, Tensor]:
-    if reception.candidates is None or reception.image_errors is None or reception.text_errors is None:
-        raise UsageError("only what multimodal_generation received has candidates to choose from")
-    return reception.candidates, reception.image_errors, reception.text_errors
+def candidates_of(reception: Reception) -> tuple[Float[Tensor, "rows candidates 3 h w"], CandidateErrors]:
+    """Return the candidates of a reception and their errors.
+
+    Raises:
+        UsageError: reception of another system.
+    """
+    if reception.candidates is None or not isinstance(reception.details, CandidateErrors):
+        raise UsageError("the reception has no candidates with errors; only receptions of multimodal_generation do")
+    return reception.candidates, reception.details
 
 
-def _showing(reception: Generated, chosen: Int[Tensor, " rows"]) -> Generated:
-    candidates, _, _ = _parts(reception)
-    return replace(reception, images=candidates[torch.arange(len(chosen)), chosen], chosen=chosen)
+def _with_choice(reception: Reception, chosen: Int[Tensor, " rows"]) -> Reception:
+    images, _ = candidates_of(reception)
+    rows = torch.arange(len(chosen), device=chosen.device)
+    return replace(reception, images=images[rows, chosen], chosen=chosen)

@@ -1,4 +1,4 @@
-"""Words that stand for pictures nobody has described, the classes of Imagenette, and sentences around a name."""
+"""Imagenette's class names, prompt templates, and the vocabulary for images without a caption."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLASSES = (
     "gas pump",
     "golf ball",
     "parachute",
-)  # of Imagenette, in the order of their numbers
+)  # class names of Imagenette, by class number
 
 TEMPLATES = (
     "a photo of a {}",
@@ -40,11 +40,11 @@ brown black white grey running jumping swimming climbing riding surfing skiing s
 sleeping eating playing dancing flying
 """
 
-BANK = (*CLASSES, *_THINGS.split())
+VOCABULARY = (*CLASSES, *_THINGS.split())
 
 
 def sentence(caption: str) -> str:
-    """A caption as it is; the bare name of a class as a sentence about it.
+    """Return a caption unchanged, but a bare class name as a sentence.
 
     >>> sentence("tench"), sentence("two dogs run")
     ('a photo of a tench', 'two dogs run')

@@ -1,127 +1,120 @@
-"""A label map in packets, each with a CRC of its own, so that what arrives can be read without the rest.
+"""Packets of a label map, each decodable without the others.
 
-    packet = coarseness (3 bits) | whether colours come first (1 bit)
-             | offset at which the first slice begins (20 bits, all ones for none) | payload
+    packet = log2 of the map's downsampling (3 bits) | whether class colors are present (1 bit)
+             | offset of the first slice that begins in this packet (20 bits, all ones for none) | payload
 
-The payloads, one after the other, are the colours, the slices of `codecs.label_map`, each behind its length (varint),
-and zeros. A slice is lost with any packet that holds a part of it, and no other is.
+The payloads, concatenated, are the class colors, the slices of `codecs.label_map`, each preceded by its length
+(varint), and zeros. A lost packet loses exactly the slices of which it holds a part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_HEAD = 3  # bytes
-_NONE = (1 << 20) - 1
-COARSEST = 7
+from semcom.codecs.varint import read_varint, write_varint
+
+_HEADER_BYTES = 3
+_NO_OFFSET = (1 << 20) - 1
+DOWNSAMPLINGS = tuple(2**exponent for exponent in range(8))  # factors per side: 1 to 128
+_LENGTH_BYTES = 4  # longest varint of a slice's length
 
 
-def room(packets: int, size: int) -> int:
-    """Bytes of payload that packets of this size hold together.
+def payload_bytes(packets: int, size: int) -> int:
+    """Payload of `packets` packets of `size` bytes, in bytes.
 
-    >>> room(packets=4, size=103)
+    >>> payload_bytes(packets=4, size=103)
     400
     """
-    return packets * max(0, size - _HEAD)
+    return packets * max(0, size - _HEADER_BYTES)
 
 
-def overhead(packets: int) -> int:
-    """Bytes of the packets' heads."""
-    return packets * _HEAD
+def header_bytes(packets: int) -> int:
+    """Bytes of all packet headers."""
+    return packets * _HEADER_BYTES
 
 
-def pack(first: bytes, slices: Sequence[bytes], coarseness: int, packets: int, size: int) -> list[bytes]:
-    """Packets of `size` bytes.
+def pack(colors: bytes, slices: Sequence[bytes], downsampling: int, packets: int, size: int) -> list[bytes]:
+    """Write class colors and slices into packets of equal size.
 
     Args:
-        first: the colours, at the head of the first packet; may be empty.
-        slices: of the map.
-        coarseness: 0 to 7, said in every packet.
-        packets: how many.
-        size: of each, in bytes; `room` says whether everything fits.
+        colors: class colors, at the beginning of the first packet; may be empty.
+        slices: slices of the map.
+        downsampling: downsampling factor of the map, a power of two up to 128; stated in every packet.
+        packets: number of packets.
+        size: bytes of each packet; `payload_bytes` says whether everything fits.
 
-    >>> [packet.hex(" ") for packet in pack(b"", [b"abcd"], coarseness=1, packets=2, size=7)]
+    >>> [packet.hex(" ") for packet in pack(b"", [b"abcd"], downsampling=2, packets=2, size=7)]
     ['20 00 00 04 61 62 63', '2f ff ff 64 00 00 00']
     """
-    stream, starts = bytearray(first), []
+    stream, starts = bytearray(colors), []
     for piece in slices:
         starts.append(len(stream))
-        stream += behind_its_length(piece)
-    length = size - _HEAD
-    made = []
+        stream += with_length(piece)
+    length = size - _HEADER_BYTES
+    exponent = downsampling.bit_length() - 1
+    written = []
     for number in range(packets):
-        begins = [start - number * length for start in starts if number * length <= start < (number + 1) * length]
-        head = coarseness << 21 | bool(first) << 20 | min(begins[0] if begins else _NONE, _NONE)
+        offsets = [start - number * length for start in starts if number * length <= start < (number + 1) * length]
+        header = exponent << 21 | bool(colors) << 20 | min(offsets[0] if offsets else _NO_OFFSET, _NO_OFFSET)
         payload = bytes(stream[number * length : (number + 1) * length])
-        made.append(head.to_bytes(_HEAD, "big") + payload.ljust(length, b"\0"))
-    return made
+        written.append(header.to_bytes(_HEADER_BYTES, "big") + payload.ljust(length, b"\0"))
+    return written
 
 
-def coarseness_of(packets: Sequence[bytes | None]) -> int | None:
-    """What the packets say; None when nothing arrived."""
-    heard = [packet for packet in packets if packet is not None]
-    return heard[0][0] >> 5 if heard else None
+def downsampling_of(packets: Sequence[bytes | None]) -> int | None:
+    """Downsampling factor that the received packets state; None if all were lost."""
+    received = [packet for packet in packets if packet is not None]
+    return 1 << (received[0][0] >> 5) if received else None
 
 
-def head_of(packets: Sequence[bytes | None], length: int) -> bytes | None:
-    """The colours, the first `length` bytes of the first packet's payload; None if they did not arrive."""
+def colors_of(packets: Sequence[bytes | None], length: int) -> bytes | None:
+    """The class colors, `length` bytes; None if the first packet was lost or has none."""
     first = packets[0]
-    if first is None or not first[0] & 16 or len(first) < _HEAD + length:
+    if first is None or not first[0] & 16 or len(first) < _HEADER_BYTES + length:
         return None
-    return first[_HEAD : _HEAD + length]
+    return first[_HEADER_BYTES : _HEADER_BYTES + length]
 
 
 def unpack(packets: Sequence[bytes | None]) -> list[bytes]:
-    """The slices that arrived whole.
+    """Slices that arrived completely.
 
     Args:
-        packets: in their order, None where one was lost.
+        packets: packets in order, None for each lost one.
 
-    >>> unpack(pack(b"", [b"abcd", b"ef", b"ghijk"], 0, packets=4, size=7)[:2] + [None, None])
+    >>> unpack(pack(b"", [b"abcd", b"ef", b"ghijk"], 1, packets=4, size=7)[:2] + [None, None])
     [b'abcd', b'ef']
     """
     slices: list[bytes] = []
-    run: bytes | None = None  # what follows without a gap from where a piece begins
+    run: bytes | None = None  # contiguous bytes from the beginning of a slice
     for packet in packets:
         if packet is None:
             run = None
             continue
-        offset, payload = int.from_bytes(packet[:_HEAD], "big") & _NONE, packet[_HEAD:]
+        offset, payload = int.from_bytes(packet[:_HEADER_BYTES], "big") & _NO_OFFSET, packet[_HEADER_BYTES:]
         if run is None:
             run = payload[offset:] if offset < len(payload) else None
         else:
             run += payload
         while run is not None:
-            piece, rest = _first_piece(run)
+            piece, rest = _first_slice(run)
             if piece is None:
                 break
-            if not piece:  # a length of zero: the padding begins
+            if not piece:  # length zero: padding
                 return slices
             slices.append(piece)
             run = rest
     return slices
 
 
-def _first_piece(run: bytes) -> tuple[bytes | None, bytes]:
-    """The first whole piece of a run of bytes and what follows; None if more must come."""
-    length = 0
-    for count, byte in enumerate(run[:4]):
-        length |= (byte & 127) << (7 * count)
-        if byte < 128:
-            start = count + 1
-            return (run[start : start + length], run[start + length :]) if len(run) >= start + length else (None, run)
-    return None, run
+def _first_slice(run: bytes) -> tuple[bytes | None, bytes]:
+    """The first complete slice of a run of bytes and the rest; None if more bytes are needed."""
+    found = read_varint(run, most_bytes=_LENGTH_BYTES)
+    if found is None:
+        return None, run
+    length, start = found
+    return (run[start : start + length], run[start + length :]) if len(run) >= start + length else (None, run)
 
 
-def behind_its_length(piece: bytes) -> bytes:
-    """A slice as it stands in the stream."""
-    return _varint(len(piece)) + piece
-
-
-def _varint(number: int) -> bytes:
-    """Seven bits a byte, least significant first; the top bit says that more follow."""
-    coded = bytearray()
-    while number > 127:
-        coded.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*coded, number])
+def with_length(piece: bytes) -> bytes:
+    """A slice preceded by its length."""
+    return write_varint(len(piece)) + piece

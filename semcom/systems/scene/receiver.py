@@ -1,4 +1,4 @@
-"""Symbols to packets to a label map, as much of it as arrived, and a scene that looks like it."""
+"""Receiver of the scene link: symbols to packets, to a label map, to a restored image."""
 
 from __future__ import annotations
 
@@ -9,82 +9,85 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from channels import modem
-from channels._base import Received
-from channels._rng import Rng
+from channels.base import Received
+from channels.modem import scheme_header
+from channels.modem.interleaver import interleaver
+from channels.rng import Rng
+from semcom.images.street_classes import CLASSES, IGNORED
 from semcom.system import Receiver, Reception, uses_for
-from semcom.systems._interleaver import interleaver
-from semcom.systems.digital import header
-from semcom.systems.scene import packets, wire
-from semcom.systems.scene.classes import CLASSES, IGNORED
-from semcom.systems.scene.wire import Wire
+from semcom.systems.scene import packets
+from semcom.systems.scene.agreement import COLOR_BYTES, Agreement, decode_colors, decode_map
 
+# A restorer: arguments are label maps, class colors or None, and which rows have class colors (None: all rows).
 Restore = Callable[
     [Int[Tensor, "rows h w"], Float[Tensor, "rows classes 3"] | None, Tensor | None], Float[Tensor, "rows 3 h w"]
 ]
 
 
 class SceneReceiver(Receiver):
-    """Decodes each packet alone and restores what there is of the map; mid-grey where nothing arrived at all.
+    """Decode each packet separately and restore an image from the received bands; mid-gray if no band was received.
 
     Args:
-        restore: maps [rows, h, w], class colours or None, the rows whose colours are known or None -> pictures.
-        agreement: what both ends know.
+        restore: restorer, called with label maps, class colors, and which rows have class colors.
+        agreement: shared configuration.
     """
 
-    def __init__(self, restore: Restore, agreement: Wire) -> None:
+    def __init__(self, restore: Restore, agreement: Agreement) -> None:
         self.restore, self.agreement = restore, agreement
 
     def decode(self, received: Received, size: tuple[int, int], rng: Rng) -> Reception:
         agreement, rows = self.agreement, len(received.symbols)
-        granted = uses_for(agreement.cbr, size)
-        order = interleaver(agreement.spent(granted))
+        budget = uses_for(agreement.cbr, size)
         labels = torch.full((rows, *size), IGNORED)
-        colours, coloured = torch.zeros(rows, len(CLASSES), 3), torch.zeros(rows, dtype=torch.bool)
+        colors, has_colors = torch.zeros(rows, len(CLASSES), 3), torch.zeros(rows, dtype=torch.bool)
         blocks, block_errors = torch.zeros(2, rows, dtype=torch.int64)
-        heard = received.uses.cpu().nonzero().flatten()
-        symbols, noise_var = received.symbols.cpu()[heard][:, order], received.noise_var.cpu()[heard][:, order]
-        indices = self._schemes(symbols, noise_var)
+        active = received.uses.cpu().nonzero().flatten()
+        symbols, noise_var = received.ordered(active, interleaver(agreement.total_uses(budget)))
+        device = symbols.device
+        indices = self._schemes(symbols, noise_var).cpu()
         for index in indices.unique().tolist():
-            part = indices == index
-            blocks[heard[part]] = block_errors[heard[part]] = agreement.packets
-            if not agreement.packet_bytes(granted, index):
-                continue  # only a misread header says so
-            found = self._packets(symbols[part], noise_var[part], index, granted)
-            for row, heard_packets, errors in zip(heard[part].tolist(), *found, strict=True):
+            part = (indices == index).nonzero().flatten()
+            members, part = active[part], part.to(device)
+            blocks[members] = block_errors[members] = agreement.packets
+            if not agreement.packet_bytes(budget, index):
+                continue  # decoding error of the header: no transmitter chooses this scheme
+            found = self._packets(symbols[part], noise_var[part], index, budget)
+            for row, row_packets, errors in zip(members.tolist(), *found, strict=True):
                 blocks[row], block_errors[row] = errors.numel(), int(errors.sum())
-                coarseness = packets.coarseness_of(heard_packets)
-                if coarseness is not None:
-                    labels[row] = wire.map_of(packets.unpack(heard_packets), agreement, size, coarseness)
-                if data := packets.head_of(heard_packets, wire.COLOUR_BYTES):
-                    colours[row], coloured[row] = wire.colours_from_bytes(data), True
-        nothing = (labels == IGNORED).all(2).all(1)
+                downsampling = packets.downsampling_of(row_packets)
+                if downsampling is not None:
+                    labels[row] = decode_map(packets.unpack(row_packets), agreement, size, downsampling)
+                if data := packets.colors_of(row_packets, COLOR_BYTES):
+                    colors[row], has_colors[row] = decode_colors(data), True
+        outage = (labels == IGNORED).all(2).all(1)
         images = torch.full((rows, 3, *size), 0.5)
-        if there := (~nothing).nonzero().flatten().tolist():
-            images[there] = self.restore(labels[there], colours[there], coloured[there]).clamp(0, 1)
-        return Reception(images, received.uses.cpu(), nothing, blocks, block_errors, labels=labels)
+        if decoded := (~outage).nonzero().flatten().tolist():
+            known = (values[decoded].to(device) for values in (labels, colors, has_colors))
+            images[decoded] = self.restore(*known).clamp(0, 1).cpu()
+        return Reception(images, received.uses, outage, blocks, block_errors, labels=labels)
 
     def _schemes(self, symbols: Tensor, noise_var: Tensor) -> Int[Tensor, " rows"]:
-        """The index that each row's header says."""
+        """Scheme index of each row, decoded from its header."""
         frame = self.agreement.frame
         if not frame.header_uses or not len(symbols):
             return torch.zeros(len(symbols), dtype=torch.int64)
         part = slice(None, frame.header_uses)
-        return header.decode(symbols[:, part], noise_var[:, part], len(frame.schemes))
+        return scheme_header.decode(symbols[:, part], noise_var[:, part], len(frame.schemes))
 
     def _packets(
-        self, symbols: Tensor, noise_var: Tensor, index: int, granted: int
+        self, symbols: Tensor, noise_var: Tensor, index: int, budget: int
     ) -> tuple[list[list[bytes | None]], Tensor]:
-        """The packets of each row, None where one is lost, and which of their code blocks failed."""
+        """Packets of each row, None for each lost one, and whether each code block failed."""
         agreement, data = self.agreement, slice(self.agreement.frame.header_uses, None)
-        shape = (-1, agreement.packets, agreement.packet_uses(granted))
+        shape = (-1, agreement.packets, agreement.packet_uses(budget))
         found = modem.decode(
             symbols[:, data].reshape(shape),
             noise_var[:, data].reshape(shape),
             agreement.frame.schemes[index],
-            8 * agreement.packet_bytes(granted, index),
+            8 * agreement.packet_bytes(budget, index),
         )
         rows = [
-            [modem.bits_to_bytes(bits) if met else None for bits, met in zip(of_row, ok, strict=True)]
-            for of_row, ok in zip(found.bits, found.ok, strict=True)
+            [modem.bits_to_bytes(bits) if ok else None for bits, ok in zip(row_bits, row_ok, strict=True)]
+            for row_bits, row_ok in zip(found.bits.cpu(), found.ok.cpu(), strict=True)
         ]
-        return rows, ~found.block_ok.flatten(1)
+        return rows, ~found.block_ok.flatten(1).cpu()

@@ -1,4 +1,4 @@
-"""The restorer: from a label map to a street, by a generator that is normalised by the map; and its critic."""
+"""Restorer: a generator with spatially-adaptive normalization (SPADE) from label map to image; its discriminator."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from semcom.padding import crop, pad_to_multiple
-from semcom.systems.scene.classes import CLASSES, IGNORED
+from semcom.images.padding import crop, pad_to_multiple
+from semcom.images.street_classes import CLASSES, IGNORED
 
-_STRIDE = 16  # of the coarsest features
+_STRIDE = 16  # stride of the coarsest features
 
 
 def one_hot(labels: Int[Tensor, "rows h w"]) -> Float[Tensor, "rows classes h w"]:
-    """A plane of ones and zeros for each class, and a last one for pixels of which nothing is known."""
+    """One-hot planes of the classes, and a last plane for `IGNORED` pixels."""
     planes = functional.one_hot(labels.clamp(0, IGNORED), IGNORED + 1)
     return planes.permute(0, 3, 1, 2).float()
 
 
 class Restorer(nn.Module):
-    """Paint a street that has the given label map.
+    """Generate an image of a street from its label map.
 
-    A convolution of the coarse map, then residual blocks, each followed by a doubling of the size. Features are
-    normalised over the picture and then scaled and shifted, pixel by pixel, by what a small network makes of the map
-    (3x3, then 1x1, where the source has 3x3 twice: half the time):
-    f' = (f - mean) / deviation * (1 + gamma(map)) + beta(map), which keeps flat regions of the map from being washed
-    out. The palette, a colour for each class, may say in which light: it is laid onto the map. Without it (zeros, and a
-    plane that says so) the generator chooses.
+    A convolution of the downsampled map is followed by residual blocks, each with an upsampling by two. Features are
+    normalized over the image, then scaled and shifted at each pixel by a small network of the map:
+    f' = (f - mean) / deviation * (1 + gamma(map)) + beta(map). That network is a 3x3 and a 1x1 convolution; the source
+    has two 3x3 convolutions, which take twice the time. Where class colors were received, each pixel also has the color
+    of its class as input; a further input plane says whether it is known.
 
     Args:
-        width: channels at full resolution; eight times as many at the coarsest.
+        width: channels at full resolution; the coarsest features have eight times as many.
 
     Source: Park, Liu, Wang, Zhu, "Semantic image synthesis with spatially-adaptive normalization", CVPR 2019.
 
@@ -44,7 +43,7 @@ class Restorer(nn.Module):
     def __init__(self, width: int = 24) -> None:
         super().__init__()
         self.configuration: dict[str, Any] = {"width": width}
-        planes = len(CLASSES) + 1 + 4  # one-hot map; colour of the class, and whether it is known
+        planes = len(CLASSES) + 1 + 4  # one-hot map; color of the class; whether the color is known
         widths = [8 * width, 8 * width, 4 * width, 2 * width, width]
         self.begin = nn.Conv2d(planes, widths[0], 3, padding=1)
         pairs = zip([widths[0], *widths], widths, strict=False)
@@ -54,31 +53,31 @@ class Restorer(nn.Module):
     def forward(
         self,
         labels: Int[Tensor, "rows h w"],
-        palette: Float[Tensor, "rows classes 3"] | None = None,
-        sent: Bool[Tensor, " rows"] | None = None,
+        class_colors: Float[Tensor, "rows classes 3"] | None = None,
+        has_colors: Bool[Tensor, " rows"] | None = None,
     ) -> Float[Tensor, "rows 3 h w"]:
-        """Pictures in [0, 1].
+        """Restore images in [0, 1].
 
         Args:
-            labels: int64, classes; `IGNORED` where the map was lost.
-            palette: mean colour of each class in [0, 1], where it was sent.
-            sent: the rows whose palette is known; None is all of them.
+            labels: int64 [rows, h, w], class of each pixel; `IGNORED` where the map was lost.
+            class_colors: float32 [rows, classes, 3], mean color of each class in [0, 1]; None if not received.
+            has_colors: bool [rows], whether `class_colors` holds for a row; None means all rows.
         """
-        colours = _laid_on(labels, palette)
-        if sent is not None:
-            colours = colours * sent[:, None, None, None]
-        planes, size = pad_to_multiple(torch.cat([one_hot(labels), colours], 1), _STRIDE)
+        colors = _color_planes(labels, class_colors)
+        if has_colors is not None:
+            colors = colors * has_colors[:, None, None, None]
+        planes, size = pad_to_multiple(torch.cat([one_hot(labels), colors], 1), _STRIDE)
         height, width = planes.shape[2:]
-        features = self.begin(_shrunk(planes, (height // _STRIDE, width // _STRIDE)))
+        features = self.begin(_averaged(planes, (height // _STRIDE, width // _STRIDE)))
         for number, block in enumerate(self.blocks):
             if number:
                 features = functional.interpolate(features, scale_factor=2.0, mode="nearest")
-            features = block(features, _shrunk(planes, (features.shape[2], features.shape[3])))
+            features = block(features, _averaged(planes, (features.shape[2], features.shape[3])))
         return crop(torch.sigmoid(self.end(functional.leaky_relu(features, 0.2))), size)
 
 
-class Critic(nn.Module):
-    """Judge patches of a picture beside its label map, on two scales.
+class PatchDiscriminator(nn.Module):
+    """Classify patches of an image with its label map as real or generated, at two scales.
 
     Args:
         width: channels of the first layer.
@@ -93,17 +92,17 @@ class Critic(nn.Module):
     def forward(
         self, images: Float[Tensor, "rows 3 h w"], labels: Int[Tensor, "rows h w"]
     ) -> list[list[Float[Tensor, "rows _ _ _"]]]:
-        """For each scale the features of each layer; the last ones are the verdicts, high for real."""
+        """Features of each layer at each scale; the last layer gives the logits, high for real images."""
         pairs = torch.cat([images * 2 - 1, one_hot(labels)], 1)
-        verdicts = []
+        features = []
         for scale in self.scales:
-            verdicts.append(scale(pairs))
+            features.append(scale(pairs))
             pairs = functional.avg_pool2d(pairs, 2)
-        return verdicts
+        return features
 
 
 class _Patches(nn.Module):
-    """Four layers, the first three of which halve, and a verdict on each patch; returns what each layer sees."""
+    """Four convolutions, the first three with stride 2, and the patch logits; returns the features of each layer."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
@@ -114,16 +113,16 @@ class _Patches(nn.Module):
             layers.append(nn.Sequential(convolution, nn.InstanceNorm2d(more), nn.LeakyReLU(0.2)))
         self.layers = nn.ModuleList([*layers, nn.Sequential(nn.Conv2d(8 * width, 1, 4, 1, 1))])
 
-    def forward(self, seen: Tensor) -> list[Tensor]:
+    def forward(self, inputs: Tensor) -> list[Tensor]:
         features = []
         for layer in self.layers:
-            seen = layer(seen)
-            features.append(seen)
+            inputs = layer(inputs)
+            features.append(inputs)
         return features
 
 
 class _Block(nn.Module):
-    """Two normalised convolutions around which the input goes."""
+    """Residual block of two normalized convolutions."""
 
     def __init__(self, inputs: int, outputs: int, planes: int, hidden: int) -> None:
         super().__init__()
@@ -139,7 +138,7 @@ class _Block(nn.Module):
 
 
 class _Norm(nn.Module):
-    """Normalisation over the picture, then gain and shift by the label map at each pixel."""
+    """Normalization over the image, then gain and shift from the label map at each pixel."""
 
     def __init__(self, channels: int, planes: int, hidden: int) -> None:
         super().__init__()
@@ -153,17 +152,17 @@ class _Norm(nn.Module):
         return (features - mean) * (variance + 1e-5).rsqrt() * (1 + gain) + shift
 
 
-def _laid_on(labels: Tensor, palette: Tensor | None) -> Tensor:
-    """The colour of each pixel's class and a plane of ones; zeros where there is no palette, or nothing is known."""
+def _color_planes(labels: Tensor, class_colors: Tensor | None) -> Tensor:
+    """Color of each pixel's class and a plane of ones; zeros without class colors and for `IGNORED` pixels."""
     rows, height, width = labels.shape
-    if palette is None:
+    if class_colors is None:
         return torch.zeros(rows, 4, height, width, device=labels.device)
-    unknown = palette.new_zeros(rows, 1, 4)
-    known = torch.cat([torch.cat([palette, torch.ones_like(palette[..., :1])], 2), unknown], 1)
-    colours = known[torch.arange(rows, device=labels.device)[:, None, None], labels.clamp(0, IGNORED)]
-    return colours.permute(0, 3, 1, 2)
+    unknown = class_colors.new_zeros(rows, 1, 4)
+    known = torch.cat([torch.cat([class_colors, torch.ones_like(class_colors[..., :1])], 2), unknown], 1)
+    colors = known[torch.arange(rows, device=labels.device)[:, None, None], labels.clamp(0, IGNORED)]
+    return colors.permute(0, 3, 1, 2)
 
 
-def _shrunk(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Class shares of each coarse pixel: an average keeps the pole that nearest neighbours would lose."""
+def _averaged(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Downsample by averaging, which preserves thin objects better than nearest neighbor."""
     return planes if planes.shape[2:] == size else functional.adaptive_avg_pool2d(planes, size)

@@ -1,4 +1,4 @@
-"""The segmenter: DeepLabV3+ in small, on EfficientNet-Lite0."""
+"""Segmentation network of the transmitter: a small DeepLabV3+ on EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from semcom.padding import crop, pad_to_multiple
-from semcom.systems.scene.classes import CLASSES
+from channels.extras import extra
+from semcom.images.padding import crop, pad_to_multiple
+from semcom.images.street_classes import CLASSES
 
-_STRIDE = 32  # of the deepest features
-_FINE, _LOW, _DEEP, _DEEPEST = 16, 24, 112, 320  # channels of the backbone's features at strides 2, 4, 16 and 32
+_STRIDE = 32  # stride of the deepest features
+_FINE, _LOW, _DEEP, _DEEPEST = 16, 24, 112, 320  # features of the backbone at strides 2, 4, 16, 32
 
 
 class Segmenter(nn.Module):
-    """The class of each pixel: backbone, atrous pyramid, and skips from strides 4 and 2.
+    """Segment an image: backbone, atrous spatial pyramid pooling, and skip connections from strides 4 and 2.
 
-    Three things differ from the source. The last stage keeps its stride of 32 and is enlarged to 16, where the source
-    dilates it: a third of the time. The pyramid's dilations are 3, 6 and 9: at 256 x 192 its features are 16 x 12, half
-    of what the source had for 6, 12 and 18. And there is a second skip, from stride 2: poles are two pixels wide here.
+    Differences from the source:
+
+    * The last stage has stride 32 and is upsampled to 16, where the source dilates it. This takes a third of the time.
+    * The dilations of the pyramid are 3, 6 and 9 instead of 6, 12 and 18, because its features have half the size
+      (16 x 12 for images of 256 x 192).
+    * A second skip connection comes from stride 2, because poles are two pixels wide in these images.
 
     Args:
-        classes: how many there are.
-        width: channels of the pyramid and the decoder.
+        classes: number of classes.
+        width: channels of pyramid and decoder.
 
     Source: Chen, Zhu, Papandreou, Schroff, Adam, "Encoder-decoder with atrous separable convolution for semantic image
     segmentation", ECCV 2018.
@@ -36,7 +40,8 @@ class Segmenter(nn.Module):
 
     def __init__(self, classes: int = len(CLASSES), width: int = 128) -> None:
         super().__init__()
-        import timm
+        with extra("semantic"):
+            import timm
 
         self.configuration: dict[str, Any] = {"classes": classes, "width": width}
         self.backbone = timm.create_model(
@@ -51,7 +56,7 @@ class Segmenter(nn.Module):
         self.classifier = nn.Conv2d(width // 2, classes, 1)
 
     def forward(self, images: Float[Tensor, "rows 3 h w"]) -> Float[Tensor, "rows classes h w"]:
-        """Logits of each class at each pixel of pictures in [0, 1]."""
+        """Class logits of each pixel, for images in [0, 1]."""
         padded, size = pad_to_multiple(images, _STRIDE)
         scaled = (padded * 255 - 127) / 128
         fine, low, deep, deepest = self.backbone(scaled.contiguous(memory_format=torch.channels_last))
@@ -63,18 +68,18 @@ class Segmenter(nn.Module):
 
     @torch.no_grad()
     def labels(self, images: Float[Tensor, "rows 3 h w"]) -> Int[Tensor, "rows h w"]:
-        """The likeliest class of each pixel."""
+        """Most likely class of each pixel."""
         return self(images).argmax(1)
 
 
 class _Pyramid(nn.Module):
-    """Atrous spatial pyramid pooling: one 1x1, three dilated 3x3 and the mean of the picture, side by side."""
+    """Atrous spatial pyramid pooling: a 1x1, three dilated 3x3 convolutions and the image mean, concatenated."""
 
     def __init__(self, inputs: int, width: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         self.point = _convolution(inputs, width, 1)
         self.dilated = nn.ModuleList(_separable(inputs, width, dilation) for dilation in dilations)
-        self.mean = nn.Sequential(nn.Conv2d(inputs, width, 1), nn.ReLU())  # one pixel a picture: nothing to normalise
+        self.mean = nn.Sequential(nn.Conv2d(inputs, width, 1), nn.ReLU())  # no batch norm: one pixel per image
         self.project = nn.Sequential(_convolution((2 + len(dilations)) * width, width, 1), nn.Dropout(0.1))
 
     def forward(self, features: Tensor) -> Tensor:

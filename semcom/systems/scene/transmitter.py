@@ -1,69 +1,100 @@
-"""Scene to label map to packets to symbols."""
+"""Transmitter of the scene link: image to label map, to packets, to symbols."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from channels import modem
-from channels._rng import Rng
+from channels.base import Channel
+from channels.modem import link_adaptation, scheme_header
+from channels.modem.interleaver import interleaver
+from channels.rng import Rng
 from semcom.system import Payload, Sample, Transmitter, uses_for
-from semcom.systems._interleaver import interleaver
-from semcom.systems.digital import header, schemes
-from semcom.systems.scene import packets, wire
-from semcom.systems.scene.palette import mean_colours
-from semcom.systems.scene.wire import Wire
+from semcom.systems.digital.margin import margin_of_highest_quality
+from semcom.systems.scene import packets
+from semcom.systems.scene.agreement import (
+    COLOR_BYTES,
+    Agreement,
+    downsample,
+    encode_colors,
+    encode_map,
+    map_miou,
+    upsample,
+)
+from semcom.systems.scene.class_colors import mean_class_colors
 
 
 @runtime_checkable
-class Segments(Protocol):
-    """Whatever sees the class of each pixel."""
+class SegmentationNetwork(Protocol):
+    """A network that estimates the class of each pixel."""
 
     def labels(self, images: Float[Tensor, "rows 3 h w"]) -> Int[Tensor, "rows h w"]:
-        """The class of each pixel."""
+        """Most likely class of each pixel."""
         ...
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a row is sent: by which scheme, how coarse, in which packets; and their bytes without the padding."""
+    """Scheme index, downsampling factor of the map, packets, and their bytes without padding, for one row."""
 
-    index: int
-    coarseness: int
+    scheme: int
+    downsampling: int
     packets: list[bytes]
     map_bytes: int
 
 
 class SceneTransmitter(Transmitter):
-    """Sends the map as fine as the fastest safe scheme can carry it, with the most robust scheme that still can.
+    """Choose the smallest downsampling that fits the budget, then the most robust scheme that fits the map.
 
     Args:
-        segmenter: sees the classes.
-        agreement: what both ends know.
-        margin_db: subtracted from the average SNR before schemes are judged.
-        finest: coarseness of the finest map that is sent.
+        segmenter: segmentation network.
+        agreement: shared configuration.
+        margin_db: dB subtracted from the known SNR before the scheme is chosen; None for the margin of highest expected
+            mIoU of each map over `channel`.
+        downsampling: smallest downsampling factor of the map.
+        channel: channel whose statistics the transmitter knows; None for a margin of 0 where none is given.
     """
 
-    def __init__(self, segmenter: Segments, agreement: Wire, margin_db: float, finest: int = 0) -> None:
-        self.segmenter, self.agreement, self.margin_db, self.finest = segmenter, agreement, margin_db, finest
+    def __init__(
+        self,
+        segmenter: SegmentationNetwork,
+        agreement: Agreement,
+        margin_db: float | None,
+        downsampling: int = 1,
+        channel: Channel | None = None,
+    ) -> None:
+        self.segmenter, self.agreement = segmenter, agreement
+        self.margin_db, self.downsampling, self.channel = margin_db, downsampling, channel
+
+    def for_channel(self, channel: Channel) -> SceneTransmitter:
+        if self.margin_db is not None or len(self.agreement.frame.schemes) == 1:
+            return self
+        return SceneTransmitter(self.segmenter, self.agreement, None, self.downsampling, channel)
 
     def encode(self, sample: Sample, snr_db: Float[Tensor, " rows"], rng: Rng) -> Payload:
-        agreement, granted = self.agreement, uses_for(self.agreement.cbr, sample.size)
-        # Row by row: sums in another order may tip the likeliest class, and a batch must not change what a row sends.
+        agreement, budget = self.agreement, uses_for(self.agreement.cbr, sample.size)
+        # One row at a time: rounding depends on the batch size, and a row's map must not depend on the other rows.
         labels = torch.cat([self.segmenter.labels(image[None]) for image in sample.images]).cpu()
-        colours = mean_colours(sample.images.cpu(), labels)
-        plans = [self._plan(*row, granted) for row in zip(labels, colours, snr_db.tolist(), strict=True)]
-        spent = agreement.spent(granted)
-        symbols = torch.zeros(len(plans), granted, dtype=torch.complex64)
-        uses = torch.tensor([0 if plan is None else spent for plan in plans])
-        for index in sorted({plan.index for plan in plans if plan}):
-            rows = [row for row, plan in enumerate(plans) if plan and plan.index == index]
-            coded = torch.stack([self._coded(plan, granted) for plan in plans if plan and plan.index == index])
-            symbols[torch.tensor(rows)[:, None], interleaver(spent)] = coded
+        colors = mean_class_colors(sample.images.cpu(), labels)
+        plans = [self._plan(*row, budget) for row in zip(labels, colors, snr_db.tolist(), strict=True)]
+        total_uses = agreement.total_uses(budget)
+        symbols = torch.zeros(len(plans), budget, dtype=torch.complex64, device=sample.images.device)
+        order = interleaver(total_uses).to(symbols.device)
+        uses = torch.tensor([0 if plan is None else total_uses for plan in plans])
+        for scheme in sorted({plan.scheme for plan in plans if plan}):
+            rows = [row for row, plan in enumerate(plans) if plan and plan.scheme == scheme]
+            members = [plan for plan in plans if plan and plan.scheme == scheme]
+            coded = torch.stack([self._coded(plan, budget, symbols.device) for plan in members])
+            symbols[torch.tensor(rows, device=symbols.device)[:, None], order] = coded
+        downsampling = [plan.downsampling if plan else packets.DOWNSAMPLINGS[-1] for plan in plans]
         return Payload(
             symbols,
             uses,
@@ -72,44 +103,86 @@ class SceneTransmitter(Transmitter):
                 "labels": labels,
                 "map_bytes": torch.tensor([plan.map_bytes if plan else 0 for plan in plans]),
                 "sent_bits": torch.tensor([self._bits(plan) if plan else 0 for plan in plans]),
-                "coarseness": torch.tensor([plan.coarseness if plan else packets.COARSEST for plan in plans]),
+                "downsampling": torch.tensor(downsampling),
+                "scheme": [str(agreement.frame.schemes[plan.scheme]) if plan else "none" for plan in plans],
             },
+            parts=self._parts(plans, total_uses),
         )
 
+    def _parts(self, plans: list[_Plan | None], total_uses: int) -> dict[str, Float[Tensor, " rows"]]:
+        """Channel uses of header, map, padding and parity of each row."""
+        rows = []
+        for plan in plans:
+            header, per_byte = self.agreement.frame.header_uses, 0.0
+            if plan:
+                per_byte = 8 / self.agreement.frame.schemes[plan.scheme].bits_per_symbol
+            data = plan.map_bytes * per_byte if plan else 0.0
+            padding = sum(map(len, plan.packets)) * per_byte - data if plan else 0.0
+            rows.append([header, data, padding, total_uses - header - data - padding] if plan else [0.0] * 4)
+        columns = torch.tensor(rows, dtype=torch.float64).reshape(-1, 4).T
+        return dict(zip(("header", "data", "padding", "parity"), columns, strict=True))
+
     def _plan(
-        self, labels: Int[Tensor, "h w"], colours: Float[Tensor, "classes 3"], snr_db: float, granted: int
+        self, labels: Int[Tensor, "h w"], colors: Float[Tensor, "classes 3"], snr_db: float, budget: int
     ) -> _Plan | None:
-        """None if the grant holds not even the coarsest map."""
+        """Plan of one row; None if even the smallest map exceeds the budget."""
+        slices = cache(lambda downsampling: encode_map(labels, self.agreement, downsampling))
+        if len(self.agreement.frame.schemes) == 1:
+            return self._fitting(slices, colors, 0, budget)
+        uses = self.agreement.frame.header_uses + self.agreement.packet_uses(budget)
+        margin_db = self.margin_db or 0.0
+        if self.channel is not None:
+            plans = [
+                self._fitting(slices, colors, fastest, budget) for fastest in range(len(self.agreement.frame.schemes))
+            ]
+            miou = cache(lambda downsampling: self._miou(labels, downsampling))
+            # with other channel knowledge than the average SNR, snr_db differs between rows
+            average_db = snr_db if self.channel.csit.is_average else None
+            margin_db = margin_of_highest_quality(
+                self.channel,
+                link_adaptation.thresholds_db(uses),
+                self.agreement.total_uses(budget),
+                average_db,
+                np.array([miou(plan.downsampling) if plan else 0.0 for plan in plans]),
+                np.array([plan.scheme if plan else 0 for plan in plans]),
+            )
+        return self._fitting(slices, colors, link_adaptation.best(uses, snr_db - margin_db), budget)
+
+    def _fitting(
+        self, encoded: Callable[[int], list[bytes]], colors: Float[Tensor, "classes 3"], fastest: int, budget: int
+    ) -> _Plan | None:
+        """Plan with at most the scheme `fastest`, from the slices of the map with each downsampling."""
         agreement = self.agreement
-        fastest = self._fastest(granted, snr_db)
-        most = wire.room(agreement, granted, fastest)
-        colour = agreement.colour and min(most / 4, most / agreement.packets) >= wire.COLOUR_BYTES
-        first = wire.colours_to_bytes(colours) if colour else b""
-        for coarseness in range(self.finest, packets.COARSEST + 1):
-            slices = wire.slices_of(labels, agreement, coarseness)
-            length = len(first) + sum(len(packets.behind_its_length(piece)) for piece in slices)
-            for index in range(fastest + 1):
-                room = wire.room(agreement, granted, index)
-                if room >= length and room / agreement.packets >= len(first):  # colours stand in the first packet
-                    size = agreement.packet_bytes(granted, index)
-                    made = packets.pack(first, slices, coarseness, agreement.packets, size)
-                    return _Plan(index, coarseness, made, length + packets.overhead(agreement.packets))
+        capacity = agreement.payload_bytes(budget, fastest)
+        send_colors = agreement.send_class_colors and min(capacity / 4, capacity / agreement.packets) >= COLOR_BYTES
+        color_bytes = encode_colors(colors) if send_colors else b""
+        for downsampling in packets.DOWNSAMPLINGS[packets.DOWNSAMPLINGS.index(self.downsampling) :]:
+            slices = encoded(downsampling)
+            length = len(color_bytes) + sum(len(packets.with_length(piece)) for piece in slices)
+            for scheme in range(fastest + 1):
+                capacity = agreement.payload_bytes(budget, scheme)
+                if capacity >= length and capacity / agreement.packets >= len(color_bytes):
+                    size = agreement.packet_bytes(budget, scheme)
+                    made = packets.pack(color_bytes, slices, downsampling, agreement.packets, size)
+                    return _Plan(scheme, downsampling, made, length + packets.header_bytes(agreement.packets))
         return None
 
-    def _fastest(self, granted: int, snr_db: float) -> int:
-        """The last scheme that loses at most one packet in a thousand."""
-        if len(self.agreement.frame.schemes) == 1:
-            return 0
-        alone = self.agreement.frame.header_uses + self.agreement.packet_uses(granted)
-        return schemes.best(alone, snr_db - self.margin_db)
+    @staticmethod
+    def _miou(labels: Int[Tensor, "h w"], downsampling: int) -> float:
+        """mIoU of the received map against the transmitter's if all packets are decoded."""
+        received = upsample(downsample(labels, downsampling), downsampling, (labels.shape[0], labels.shape[1]))
+        return map_miou(received, labels)
 
     def _bits(self, plan: _Plan) -> int:
-        """What crosses the air before channel coding, header and padding included."""
-        said = header.to_bits(torch.tensor([plan.index])).numel() if self.agreement.frame.header_uses else 0
-        return said + 8 * sum(map(len, plan.packets))
+        """Transmitted bits before channel coding, with header and padding."""
+        header = scheme_header.to_bits(torch.tensor([plan.scheme])).numel() if self.agreement.frame.header_uses else 0
+        return header + 8 * sum(map(len, plan.packets))
 
-    def _coded(self, plan: _Plan, granted: int) -> Tensor:
-        frame, uses = self.agreement.frame, self.agreement.packet_uses(granted)
-        bits = torch.stack([modem.bytes_to_bits(packet) for packet in plan.packets])
-        data = modem.encode(bits, frame.schemes[plan.index], uses).flatten()
-        return torch.cat([header.encode(torch.tensor([plan.index]))[0], data]) if frame.header_uses else data
+    def _coded(self, plan: _Plan, budget: int, device: torch.device) -> Tensor:
+        """Symbols of header and packets."""
+        frame, uses = self.agreement.frame, self.agreement.packet_uses(budget)
+        bits = torch.stack([modem.bytes_to_bits(packet) for packet in plan.packets]).to(device)
+        data = modem.encode(bits, frame.schemes[plan.scheme], uses).flatten()
+        if not frame.header_uses:
+            return data
+        return torch.cat([scheme_header.encode(torch.tensor([plan.scheme], device=device))[0], data])

@@ -1,0 +1,19 @@
+"""Charts in the colors of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+
+def show(spec: dict[str, Any], rows: Sequence[dict[str, Any]], key: str | None = None) -> None:
+    """Draw a Vega-Lite chart; the style of the pages gives its text the color of the page.
+
+    Args:
+        spec: Chart without its data.
+        rows: Data.
+        key: Key of the element.
+    """
+    st.vega_lite_chart({"data": {"values": list(rows)}, **spec}, width="stretch", key=key)

@@ -1,0 +1,10 @@
+from .base import Channel as Channel
+from .base import Medium as Medium
+from .base import Received as Received
+from .base import clear_unsent as clear_unsent
+from .base import noise_variance as noise_variance
+from .base import sent_energy as sent_energy
+from .base import sent_mask as sent_mask
+from .errors import UsageError as UsageError
+from .rng import Rng as Rng
+from .rng import seed_for as seed_for

@@ -1,0 +1,9 @@
+from .lines import Certificate as Certificate
+from .lines import Check as Check
+from .lines import Line as Line
+from .lines import Modem as Modem
+from .runner import certify as certify
+from .runner import checks as checks
+from .runner import draw as draw
+from .subjects import channel_names as channel_names
+from .subjects import standard_channels as standard_channels

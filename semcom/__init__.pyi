@@ -1,0 +1,12 @@
+from .link import Delivery as Delivery
+from .link import Link as Link
+from .link import Signals as Signals
+from .system import Bound as Bound
+from .system import Payload as Payload
+from .system import Receiver as Receiver
+from .system import Reception as Reception
+from .system import Sample as Sample
+from .system import System as System
+from .system import Transmitter as Transmitter
+from .system import UsageError as UsageError
+from .system import uses_for as uses_for

@@ -1,0 +1,8 @@
+"""What a transmission costs at both ends: operations, parameters, memory, processor time and energy.
+
+The public names, listed in the stub file beside this one, load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,10 @@
+from .cost import Cost as Cost
+from .cost import EndCost as EndCost
+from .cost import measure_cost as measure_cost
+from .energy import Constant as Constant
+from .energy import Hardware as Hardware
+from .energy import hardware_names as hardware_names
+from .energy import load_hardware as load_hardware
+from .frontier import Operation as Operation
+from .frontier import operations as operations
+from .meter import Meter as Meter

@@ -1,0 +1,10 @@
+from .channel_properties import CHANNEL_PROPERTIES as CHANNEL_PROPERTIES
+from .device_properties import OnDevice as OnDevice
+from .device_properties import channel_agrees_with_the_cpu as channel_agrees_with_the_cpu
+from .device_properties import system_agrees_with_the_cpu as system_agrees_with_the_cpu
+from .runner import CheckResult as CheckResult
+from .runner import check as check
+from .system_properties import ANY_CHANNEL_PROPERTIES as ANY_CHANNEL_PROPERTIES
+from .system_properties import SYSTEM_PROPERTIES as SYSTEM_PROPERTIES
+from .system_properties import Trial as Trial
+from .system_properties import every_image_shape_is_supported as every_image_shape_is_supported

@@ -1,0 +1,17 @@
+from .declarations import Argument as Argument
+from .registry import BUDGET as BUDGET
+from .registry import RECOGNITION as RECOGNITION
+from .registry import Entry as Entry
+from .registry import Kind as Kind
+from .registry import MetricEntry as MetricEntry
+from .registry import entries as entries
+from .registry import find as find
+from .registry import find_file as find_file
+from .registry import image_arguments as image_arguments
+from .registry import metrics as metrics
+from .registry import missing as missing
+from .registry import nearest as nearest
+from .registry import sources as sources
+from .registry import title as title
+from .registry import trainable as trainable
+from .registry import training_arguments as training_arguments

@@ -1,0 +1,68 @@
+"""Import of the user's Python files."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from channels.errors import UsageError
+from semcom.discover import user_files
+
+_helpers: set[str] = set()  # modules beside the files imported so far, by path
+
+
+def load(path: Path) -> ModuleType:
+    """Import a Python file anew, with the modules beside it, as `python FILE` does.
+
+    Args:
+        path: absolute path that ends in .py.
+
+    Raises:
+        UsageError: the file cannot be imported.
+    """
+    _helpers.update(map(str, user_files.sources(path)[1:]))
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec  # a .py file always has both
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and typing look a class up by its module's name
+    try:
+        with beside(path):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # a user-defined file may raise any exception
+        del sys.modules[name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
+        place = f"{path}:{lines[-1]}" if lines else str(path)
+        raise UsageError(f"{place}: cannot be imported, {type(error).__name__}: {error}") from error
+    return module
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[None]:
+    """Import modules from the folder of a file first, inside the context, and from there last after it.
+
+    Modules beside files of the user are imported anew: they may have changed, and another folder may have modules of
+    the same name.
+
+    Args:
+        path: absolute path of the file.
+    """
+    for name, module in list(sys.modules.items()):
+        if getattr(module, "__file__", None) in _helpers:
+            del sys.modules[name]
+    folder = str(path.parent)
+    if folder in sys.path:
+        sys.path.remove(folder)
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        sys.path.append(folder)  # for imports inside of functions

@@ -1,0 +1,13 @@
+from .animation import animation as animation
+from .animation import difference_map as difference_map
+from .files import open_image as open_image
+from .files import save_png as save_png
+from .files import to_bytes as to_bytes
+from .files import to_pil as to_pil
+from .files import to_rgb as to_rgb
+from .files import to_tensor as to_tensor
+from .source_image import Entry as Entry
+from .source_image import SourceImage as SourceImage
+from .source_image import group_by_shape as group_by_shape
+from .sources import SOURCES as SOURCES
+from .sources import load as load

@@ -1,0 +1,2 @@
+from .page import page as page
+from .page import write as write

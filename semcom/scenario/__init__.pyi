@@ -1,0 +1,10 @@
+from .load import load_scenario as load_scenario
+from .load import scenario_from as scenario_from
+from .load import to_yaml as to_yaml
+from .load import variant as variant
+from .model import Axis as Axis
+from .model import Images as Images
+from .model import Point as Point
+from .model import Scenario as Scenario
+from .model import StoppingRule as StoppingRule
+from .model import Variant as Variant

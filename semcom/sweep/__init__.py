@@ -1,0 +1,8 @@
+"""Simulate the points of a scenario in one process, in several processes, or on a Ray cluster.
+
+The public names, listed in the stub file beside this one, load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,12 @@
+from .messages import CarriesMessages as CarriesMessages
+from .messages import message_bits as message_bits
+from .ray import Ray as Ray
+from .runner import run as run
+from .single import deliver_image as deliver_image
+from .single import link_for as link_for
+from .transmission import Part as Part
+from .transmission import build_system as build_system
+from .transmission import cbr_budget as cbr_budget
+from .transmission import deliver_batch as deliver_batch
+from .transmission import run_point as run_point
+from .workers import PointError as PointError

@@ -1,0 +1,1 @@
+"""Networks of multimodal generation: small ones of this project, and adapters to pretrained ones."""

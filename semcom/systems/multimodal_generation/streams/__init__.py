@@ -1,0 +1,1 @@
+"""Mapping of features and text to channel symbols or coded bits, and back."""

@@ -1,0 +1,2 @@
+from .settings import Settings as Settings
+from .task import Task as Task

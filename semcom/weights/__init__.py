@@ -1,0 +1,8 @@
+"""Weight files with their configuration and provenance, and the search for them.
+
+The public names, listed in the stub file beside this one, load on first use.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+from .files import Weights as Weights
+from .files import card as card
+from .files import find as find
+from .files import is_bundled as is_bundled
+from .files import load as load
+from .files import offline as offline
+from .files import rebuild as rebuild
+from .files import restore as restore
+from .files import save as save
+from .files import seeded as seeded
+from .files import stored as stored

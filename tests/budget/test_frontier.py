@@ -1,0 +1,87 @@
+"""Energies of a run, and the systems that no other one beats."""
+
+import pyarrow as pa
+import pytest
+
+from semcom.budget import load_hardware
+from semcom.budget.frontier import Operation, operations
+from semcom.cli.main import main
+from semcom.scenario.model import COSTS
+
+
+def rows_of(*systems):
+    """Rows of one image: label, PSNR, channel uses, GFLOP or None."""
+    found = [
+        {
+            "system": label,
+            "channel": "awgn",
+            "medium_cbr_budget": 0.1,
+            "users": 1,
+            "snr_db": 10.0,
+            "repetition": 0,
+            "image": "a",
+            "user": 0,
+            "bound": False,
+            "psnr": psnr,
+            **dict.fromkeys(COSTS),
+            "channel_uses": float(uses),
+            "tx_symbol_energy": float(uses),
+            "tx_gflop": gflop,
+            "tx_parameters": None if gflop is None else 1000.0,
+            "tx_bytes": None if gflop is None else 4000.0,
+        }
+        for label, psnr, uses, gflop in systems
+    ]
+    plain = pa.Table.from_pylist(found)
+    fields = [
+        field.with_metadata({"unit": "dB", "higher_is_better": "True"})
+        if field.name == "psnr"
+        else field.with_type(pa.float64())
+        if field.name in COSTS
+        else field
+        for field in plain.schema
+    ]
+    return plain.cast(pa.schema(fields))
+
+
+HARDWARE = load_hardware("arithmetic_45nm")
+
+
+def test_energies_and_frontier():
+    rows = rows_of(
+        ("good", 30.0, 1000, 2.0),
+        ("cheap", 28.0, 1000, 1.0),
+        ("worse than cheap", 27.0, 1000, 1.0),
+        ("few uses", 26.0, 500, 3.0),
+        ("file", 35.0, 1000, None),
+    )
+    found = {one.system: one for one in operations(rows, "psnr", HARDWARE)}
+    assert [name for name, one in found.items() if one.on_frontier] == ["good", "cheap", "few uses"]
+    assert found["good"].compute_j == pytest.approx(1e9 * 4.6e-12 + 4000 * 1.625e-10)
+    assert found["good"].radio_j == pytest.approx(1000 / 1e6 * 0.1 / 0.3)
+    assert found["file"].compute_j is found["file"].energy_j is None  # not counted is not free
+    assert isinstance(found["file"], Operation)
+
+
+def test_rows_without_costs_are_refused(tmp_path, capsys):
+    from pyarrow import parquet
+
+    (tmp_path / "rows").mkdir()
+    rows = rows_of(("good", 30.0, 1000, 2.0))
+    parquet.write_table(rows.drop_columns(["tx_gflop"]), tmp_path / "rows" / "a.parquet")
+    assert main(["budget", str(tmp_path), "--hardware", "arithmetic_45nm"]) == 2
+    assert "run the scenario again" in capsys.readouterr().err
+    assert main(["budget", str(tmp_path)]) == 2
+    assert "--hardware" in capsys.readouterr().err
+
+
+def test_the_command_prints_both_energies_and_draws_the_figure(tmp_path, capsys):
+    from pyarrow import parquet
+
+    (tmp_path / "rows").mkdir()
+    parquet.write_table(rows_of(("good", 30.0, 1000, 2.0), ("file", 35.0, 1000, None)), tmp_path / "rows" / "a.parquet")
+    assert main(["budget", str(tmp_path), "--hardware", "arithmetic_45nm_int8"]) == 0
+    text = capsys.readouterr().out
+    assert "not counted" in text
+    assert "Horowitz" in text
+    assert (tmp_path / "energy-arithmetic_45nm_int8.png").stat().st_size > 10_000

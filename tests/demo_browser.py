@@ -1,0 +1,231 @@
+"""Helpers to test the demo in a browser: a server, and headless Chromium."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image, ImageColor
+
+CHROMIUM = shutil.which("chromium")
+TIMEOUT_MS = 240_000  # the demo imports torch, which is slow on a loaded machine
+
+
+@contextmanager
+def demo(folder):
+    """Serve the demo while the context lasts and give its address; caches and temporary files go to `folder`."""
+    for name in ("cache", "temporary"):
+        (folder / name).mkdir(exist_ok=True)
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    environment = os.environ | {"SEMCOM_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "temporary")}
+    command = [sys.executable, "-m", "semcom", "app", "--no-browser", "--port", str(port)]
+    with (
+        (folder / "server.log").open("wb") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True) as server,
+    ):
+        try:
+            address = f"http://localhost:{port}"
+            _wait_until_healthy(address, server)
+            yield address
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)  # stops `semcom app` and its server without waiting for requests
+
+
+def _wait_until_healthy(address, server):
+    end = time.monotonic() + TIMEOUT_MS / 1000
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"the demo does not respond; exit status {server.poll()}")
+
+
+@contextmanager
+def chromium():
+    """A headless browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+# Counts the runs of the script that have begun.
+COUNT_RUNS = """
+window.scriptRuns = 0;
+new MutationObserver((changes) => changes.forEach(({ target }) => {
+  if (target.dataset.testScriptState === "running") window.scriptRuns += 1;
+})).observe(document, { attributes: true, attributeFilter: ["data-test-script-state"], subtree: true });
+"""
+
+
+def open_page(browser, address, width=1280, height=900, theme="light"):
+    """Open a page in a new session and wait until it is idle."""
+    page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme).new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.add_init_script(COUNT_RUNS)
+    page.goto(address)
+    wait_until_loaded(page)
+    return page
+
+
+def wait_until_loaded(page):
+    """Wait until a page that has just been opened is complete."""
+    page.wait_for_selector(".semcom-stage figure, .st-key-scenario_text, [data-testid=stVegaLiteChart]")
+    wait_until_idle(page)
+
+
+def wait_until_idle(page):
+    """Wait until the script has run and all images are loaded; check that no exception is shown."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+    assert page.locator('[data-testid="stException"]').count() == 0
+
+
+@contextmanager
+def script_run(page):
+    """Context with an action that runs the script; it ends when the run has ended."""
+    before = page.evaluate("window.scriptRuns")
+    yield
+    page.wait_for_function("before => window.scriptRuns > before", arg=before)
+    wait_until_idle(page)
+
+
+def choose(page, label, option):
+    """Select the option of a select box whose label begins with `option`."""
+    from playwright.sync_api import Error
+
+    entry = page.get_by_role("option", name=option).first
+    for _ in range(TIMEOUT_MS // 10_000):
+        page.get_by_role("combobox", name=label).click()
+        try:
+            entry.click(timeout=10_000)
+            break
+        except Error:  # a script run that ended at this moment has closed the list
+            continue
+    else:
+        raise AssertionError(f"select box {label!r} has no option {option!r}")
+    wait_until_idle(page)
+
+
+def slider(page, label="Actual SNR"):
+    """A slider of the component that shows the images."""
+    return page.get_by_role("slider", name=label, exact=True)
+
+
+def release(page, label, value):
+    """Set a slider at once, as a drag that ends there, and wait for the exact images."""
+    slider(page, label).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input'));"
+        " input.dispatchEvent(new Event('change')); }",
+        str(value),
+    )
+    page.wait_for_function("!document.querySelector('.semcom-stage .status').textContent")
+    wait_until_idle(page)
+
+
+def drag(page, label, value):
+    """Move a slider without releasing it."""
+    slider(page, label).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", str(value)
+    )
+
+
+def follows(page, label, value):
+    """Drag a slider without releasing it until the last image is that of another SNR, from a frame."""
+    page.wait_for_function(
+        "([label, value]) => { const input = document.querySelector(`input[aria-label='${label}']`);"
+        " const images = document.querySelectorAll('.semcom-stage img'), last = images[images.length - 1];"
+        " window.firstSnr ??= last.dataset.snr; input.value = value; input.dispatchEvent(new Event('input'));"
+        " return last.dataset.snr !== window.firstSnr; }",
+        arg=[label, str(value)],
+    )
+
+
+def switch(page, text):
+    """Press a toggle and wait until the page has run."""
+    with script_run(page):
+        page.locator('[data-testid="stCheckbox"]').filter(has_text=text).locator("label").first.click()
+
+
+def settled_screenshot(page):
+    """Screenshot of a page whose layout has come to rest: equal to the one before it."""
+    before = None
+    for _ in range(50):
+        now = page.screenshot(animations="disabled")
+        if now == before:
+            return now
+        before = now
+    raise AssertionError("the page does not come to rest")
+
+
+def frames_are_ready(page):
+    """Wait until all frames of the slider are computed; the page then runs no more by itself."""
+    page.get_by_text("The images follow the slider").wait_for()
+    wait_until_idle(page)
+
+
+def download(page, label):
+    """Content of the file of a download button."""
+    with page.expect_download() as event:
+        page.get_by_role("button", name=label, exact=True).click()
+    with open(event.value.path(), "rb") as file:
+        return file.read()
+
+
+def move(page, label, key):
+    """Press a key on a slider and wait until an image has changed."""
+    before = image_addresses(page)
+    slider(page, label).press(key)
+    page.wait_for_function(
+        "before => { const now = [...document.images].map(image => image.src);"
+        " return now.length == before.length && now.join() != before.join()"
+        " && !document.querySelector('.semcom-stage .status').textContent"
+        " && [...document.images].every(image => image.complete && image.naturalWidth); }",
+        arg=before,
+    )
+
+
+def serious_findings(page):
+    """Serious findings of the accessibility scan axe-core."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    # The list of pages in the closed sidebar is Streamlit's own, with elements between list and items.
+    found = Axe().run(page, context={"exclude": ['[data-testid="stSidebarNav"]']}).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+
+
+def small_png(content, colors):
+    """Reduce a screenshot to 256 colors for a small file, with `colors` among them: "#rrggbb" of marks and curves."""
+    screenshot, palette = Image.open(io.BytesIO(content)).convert("RGB"), Image.new("P", (1, 1))
+    kept = [channel for color in colors for channel in ImageColor.getrgb(color)]
+    palette.putpalette(kept + screenshot.quantize(256 - len(colors), kmeans=3).getpalette())
+    image = screenshot.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def image_addresses(page):
+    """Addresses of the images of a page; each contains a hash of the image."""
+    return page.evaluate("[...document.images].map(image => image.src)")
+
+
+def pixels(page, index):
+    """Pixels of an image of a page, as sent by the server."""
+    with urllib.request.urlopen(image_addresses(page)[index]) as answer:  # a new connection: a reused one may be closed
+        return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB")).astype(int)
