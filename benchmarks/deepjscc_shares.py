@@ -5,6 +5,7 @@ over SNRs and validation images.
 """
 
 import argparse
+from unittest import mock
 
 import torch
 
@@ -36,9 +37,8 @@ def main():
     print("   CBR  share  " + "".join(f"{snr:>6g} dB" for snr in options.snr) + "    mean")
     for cbr in options.cbr:
         for share in SHARES:
-            refined.BASE_SHARES = {cbr: share}
             link = Link(deepjscc.build(cbr), awgn.build())
-            with torch.inference_mode():
+            with torch.inference_mode(), mock.patch.object(refined, "BASE_SHARES", {cbr: share}):
                 found = [psnr(link.deliver(sample, snr, seeds).reception.images, sample.images) for snr in options.snr]
             means = [float(values.mean()) for values in found]
             print(f"{cbr:6.3f} {share:6.2f}  " + "".join(f"{mean:9.2f}" for mean in means), end="")

@@ -14,6 +14,8 @@ Kinds of data, each as n independent images:
 * difference of rows, of equal rows, of independent rows: outcomes of two systems with probabilities 0.95 and 0.90 of
   success; one row an image, or 8 users an image, all the same or independent.
 * difference of nested rows: the same, and the better system succeeds wherever the other one does; 8 independent users.
+* exponential, equal rows: one exponential value an image that all its 8 users have.
+* difference, normal; difference, exponential: values of two systems, which differ by a normal or an exponential value.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from collections.abc import Callable
 import numpy as np
 import outputs
 
-from semcom.results.intervals import Estimate, difference_of_proportions, estimate, proportion
+from semcom.results.intervals import Estimate, difference, difference_of_proportions, estimate, proportion
 
 COUNTS = (2, 3, 4, 5, 8, 10, 20, 50)
 ROWS = 8  # rows (users or repetitions) of an image
@@ -80,6 +82,24 @@ def difference_of_nested_rows(random: np.random.Generator, count: int) -> Estima
     return _differences(np.repeat(random.random((1, count, ROWS)), 2, axis=0))
 
 
+def exponential_equal_rows(random: np.random.Generator, count: int) -> Estimate:
+    return estimate(np.repeat(random.exponential(1, count), ROWS), np.ones(count * ROWS), _images(count))
+
+
+def difference_normal(random: np.random.Generator, count: int) -> Estimate:
+    return _paired(random, random.normal(0, 0.2, count))
+
+
+def difference_exponential(random: np.random.Generator, count: int) -> Estimate:
+    return _paired(random, random.exponential(1, count))
+
+
+def _paired(random: np.random.Generator, differences: np.ndarray) -> Estimate:
+    """Interval of the difference of two systems with the same normal values and these differences."""
+    count, values = len(differences), random.normal(0, 1, len(differences))
+    return difference((values + differences, np.ones(count)), (values, np.ones(count)), range(count))
+
+
 def _differences(quantiles: np.ndarray) -> Estimate:
     """Interval of the difference of two systems; a row succeeds where its quantile [systems, images, rows] is low."""
     first, second = (((side < share).ravel(), np.ones(side.size)) for side, share in zip(quantiles, PAIR, strict=True))
@@ -113,12 +133,16 @@ KINDS: dict[str, tuple[Sample, float | None]] = {
     "difference of equal rows": (difference_of_equal_rows, PAIR[0] - PAIR[1]),
     "difference of independent rows": (difference_of_independent_rows, PAIR[0] - PAIR[1]),
     "difference of nested rows": (difference_of_nested_rows, PAIR[0] - PAIR[1]),
+    "exponential, equal rows": (exponential_equal_rows, 1.0),
+    "difference, normal": (difference_normal, 0.0),
+    "difference, exponential": (difference_exponential, 1.0),
 }
 
 CLAIMS = {
     **{"normal": 0.93, "exponential": 0.88, "equal rows": 0.88},
     **{"difference of rows": 0.93, "difference of equal rows": 0.88, "difference of independent rows": 0.93},
-    "difference of nested rows": 0.93,
+    **{"difference of nested rows": 0.93, "exponential, equal rows": 0.88},
+    **{"difference, normal": 0.93, "difference, exponential": 0.88},
 }  # least coverage at any count; the tests assert it
 
 

@@ -19,7 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
+from channels.errors import UsageError
+from semcom import atomic
+from semcom.cli.outputs import add_force_option, guard_file
+from semcom.scenario.document import read_document
 
 FOLDER = Path(__file__).parent
 ORDER = (
@@ -36,11 +39,12 @@ ORDER = (
     "scene_cyclegan",
     "recognition",
 )
+SUFFIXES = (".safetensors", ".md")  # weights and their card
 
 
 def stages(name, folder):
     """Commands of a recipe with their folders, networks that were trained again, and weights to start from."""
-    recipe = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    recipe = read_document(FOLDER / f"{name}.yaml").data
     start = []
     for number, command in enumerate(recipe["commands"], 1):
         words = [trained_again(word, folder) for word in shlex.split(command)]
@@ -69,8 +73,9 @@ def train(name, folder, more):
         if subprocess.run([sys.executable, "-m", *words, *more]).returncode:
             raise SystemExit(f"{name}: the training ended early; the same command resumes it")
     result = folder / f"{name}.safetensors"
-    shutil.copyfile(weights, result)
-    shutil.copyfile(weights.with_suffix(".md"), result.with_suffix(".md"))
+    for suffix in SUFFIXES:
+        with weights.with_suffix(suffix).open("rb") as trained, atomic.replacing(result.with_suffix(suffix)) as file:
+            shutil.copyfileobj(trained, file)
     return result
 
 
@@ -96,13 +101,20 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"recipes: {', '.join(ORDER)} (default: all)")
     parser.add_argument("--folder", type=Path, default=Path("runs/weights"), help="folder (default: %(default)s)")
     parser.add_argument("--device", help="device of the training, as of semcom train (default: auto)")
+    add_force_option(parser)
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in ORDER]
     if unknown:
         parser.error(f"no recipe {unknown[0]!r}; there are {', '.join(ORDER)}")
-    for name in ORDER:
-        if name in options.names or not options.names:
-            compare(name, train(name, options.folder, ["--device", options.device] if options.device else []))
+    chosen = [name for name in ORDER if name in options.names or not options.names]
+    try:
+        for name in chosen:
+            for suffix in SUFFIXES:
+                guard_file("--folder", options.folder / f"{name}{suffix}", [], options.force)
+    except UsageError as error:
+        parser.error(str(error))
+    for name in chosen:
+        compare(name, train(name, options.folder, ["--device", options.device] if options.device else []))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from channels.errors import UsageError
 from semcom.budget.cost import Cost, EndCost
 from semcom.budget.energy import Hardware
-from semcom.results import means
+from semcom.results import labels, means, panels, scenario_file
 from semcom.results import table as tables
 from semcom.results.printing import printable
+from semcom.results.style import Format
 
 if TYPE_CHECKING:
     import pyarrow
+    from matplotlib.axes import Axes
 
 _NEEDED = ("tx_gflop", "tx_bytes", "tx_parameters", "channel_uses", "tx_symbol_energy")
+_ACROSS = "snr_db"  # the points of a curve differ in their SNR
+_ENERGY = "Transmitter energy (mJ per image)"
 
 
 @dataclass(frozen=True)
@@ -96,61 +101,98 @@ def _is_undominated(one: Operation, others: Sequence[Operation], sign: int) -> b
     return True
 
 
-def figure(rows: pyarrow.Table, found: Sequence[Operation], metric: str, hardware: Hardware, path: Path) -> Path:
+def file(out: Path, hardware: str, look: Format) -> Path:
+    """The path of the figure: OUT/energy-HARDWARE.SUFFIX.
+
+    Args:
+        out: folder of the run.
+        hardware: name or file of the constants.
+        look: format of the figure.
+    """
+    return out / f"energy-{Path(hardware).stem}.{look.suffix}"
+
+
+def figure(rows: pyarrow.Table, metric: str, hardware: Hardware, out: Path, path: Path, look: Format) -> Path:
     """Plot quality over the energy of the transmitter, and that energy over the radiated power of the radio.
 
-    A filled marker is on the frontier. On the right, the systems on the frontier: where curves cross, the one with
-    fewer channel uses begins to save energy.
+    One panel of qualities for each channel; a filled marker is on the frontier. In the last panel, the systems on a
+    frontier: where curves cross, the one with fewer channel uses begins to save energy.
+
+    Args:
+        rows: table from `semcom.results.table.read`.
+        metric: name of the metric of quality.
+        hardware: constants of the processor and the radio of the transmitter.
+        out: folder of the run.
+        path: file to write.
+        look: format of the figure.
 
     Raises:
         UsageError: the operations of no system are counted.
     """
     import matplotlib as mpl
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    from semcom.results.labels import axis_label
-    from semcom.results.panels import logarithmic, save
-    from semcom.results.style import Format, looks
-
-    counted = [one for one in found if one.energy_j is not None]
+    counted = [one for one in operations(rows, metric, hardware) if one.energy_j is not None]
     if not counted:
         raise UsageError("no energy: the operations of no system of this run are counted")
-    look = Format()
-    names = list(dict.fromkeys(one.system for one in counted))
-    styles = looks({name: [name] for name in names})
+    styles = panels.curve_looks(rows, out, _ACROSS)
     unit = (tables.metrics(rows) | tables.costs(rows))[metric]
+    channels = list(dict.fromkeys(one.conditions["channel"] for one in counted))
+    note = f"energy on {hardware.name}; filled marker: on the Pareto frontier of its channel and SNR"
     with mpl.rc_context(look.settings()):
-        drawing = Figure(figsize=(10, 4.6), layout="constrained")
-        FigureCanvasAgg(drawing)
-        left, right = drawing.subplots(1, 2)
+        sheet = panels.Sheet(len(channels) + 1, 1, [scenario_file.title(out), note], look)
+        places = [sheet.drawing.add_subplot(sheet.grid[i]) for i in range(len(channels) + 1)]
+        upright = textwrap.fill(_ENERGY, look.characters(sheet.panel_height))
         handles: dict[str, Any] = {}
-        for one in counted:
-            style = styles[one.system]
-            face = style["color"] if one.on_frontier else "white"
-            (handles[one.system],) = left.plot(
-                [1e3 * (one.energy_j or 0)],
-                [one.quality],
-                linestyle="",
-                marker=style["marker"],
-                color=style["color"],
-                markerfacecolor=face,
-            )
-        radiated = hardware.radiated_w.value or 1.0
-        powers = radiated * np.logspace(-2, 2, 81)
-        for one in (one for one in counted if one.on_frontier):
-            energies = [1e3 * ((one.compute_j or 0) + one.radio_j * power / radiated) for power in powers]
-            style = styles[one.system]
-            right.plot(powers, energies, color=style["color"], marker=style["marker"], markevery=20)
-        right.axvline(radiated, color="#999999", linestyle=":")
-        left.set_xlabel("Energy of the transmitter (mJ per image)")
-        left.set_ylabel(axis_label(metric, unit))
-        right.set_xlabel("Radiated power (W)")
-        right.set_ylabel("Energy of the transmitter (mJ per image)")
-        left.set_xlim(left=0)
-        logarithmic(right, horizontal=True)
-        logarithmic(right)
-        drawing.suptitle(f"Computation and radio, {printable(hardware.name)}; filled marker: on the frontier")
-        drawing.legend(handles.values(), list(handles), loc="outside lower center", ncols=3)
-        return save(drawing, path, look)
+        for place, channel in zip(places, channels, strict=False):
+            for one in (one for one in counted if one.conditions["channel"] == channel):
+                name = panels.curve_name({"system": one.system, **one.conditions}, rows, _ACROSS)
+                color, marker = styles[name]["color"], styles[name]["marker"]
+                (handles[name],) = place.plot(
+                    [1e3 * (one.energy_j or 0)],
+                    [one.quality],
+                    linestyle="",
+                    marker=marker,
+                    color=color,
+                    markerfacecolor=color if one.on_frontier else "white",
+                    clip_on=False,  # a marker on the axis is shown whole
+                )
+            place.set_xlim(left=0)
+            place.set_xlabel(_ENERGY)
+            place.set_ylabel(labels.axis_label(metric, unit))
+            if len(channels) > 1:
+                place.set_title(printable(labels.condition("channel", channel)))
+        _over_power(places[-1], [one for one in counted if one.on_frontier], hardware, rows, styles, upright)
+        filled = {name: _filled(styles[name]) for name in handles}
+        return sheet.finish(filled, path)
+
+
+def _filled(style: Mapping[str, Any]) -> Any:
+    """Entry of the legend: a filled marker also for a system that is on no frontier."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="", marker=style["marker"], color=style["color"])
+
+
+def _over_power(
+    panel: Axes,
+    systems: Sequence[Operation],
+    hardware: Hardware,
+    rows: pyarrow.Table,
+    styles: Mapping[str, Mapping[str, Any]],
+    text: str,
+) -> None:
+    """Draw the energy of each system over the radiated power, from 1/100 to 100 times that of the hardware."""
+    import numpy as np
+
+    radiated = hardware.radiated_w.value or 1.0
+    powers = radiated * np.logspace(-2, 2, 81)
+    drawn = {(one.system, one.compute_j, one.radio_j): one for one in systems}  # the SNR changes no energy
+    for one in drawn.values():
+        energies = [1e3 * ((one.compute_j or 0) + one.radio_j * power / radiated) for power in powers]
+        style = styles[panels.curve_name({"system": one.system, **one.conditions}, rows, _ACROSS)]
+        panel.plot(powers, energies, color=style["color"], marker=style["marker"], markevery=20)
+    panel.axvline(radiated, color="#999999", linestyle=":")
+    panel.set_xlabel("Radiated power (W)")
+    panel.set_ylabel(text)
+    panels.logarithmic(panel, horizontal=True)
+    panels.logarithmic(panel)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from channels.errors import UsageError
 from semcom.cli import send_inputs
 from semcom.cli.common import Commands, add_argument_set_option
-from semcom.cli.outputs import add_force_option, guard_file
 from semcom.results.printing import printable
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ def add_commands(commands: Commands) -> None:
         action="store_true",
         help="list the operations of each network and its layers (default: the totals of each end)",
     )
-    add_force_option(budget)
     add_argument_set_option(budget)
 
 
@@ -90,9 +88,10 @@ def _budget(options: argparse.Namespace) -> int:
 
 
 def _of_run(options: argparse.Namespace) -> int:
-    """Quality, channel uses and energy of the systems of a run, as a table and a figure."""
+    """Quality, channel uses and energy of the systems of a run."""
     from semcom.budget import load_hardware
-    from semcom.budget.frontier import figure, operations
+    from semcom.budget.frontier import operations
+    from semcom.results import labels
     from semcom.results import table as tables
 
     if len(options.systems) > 1 or not options.hardware:
@@ -101,22 +100,23 @@ def _of_run(options: argparse.Namespace) -> int:
     rows = tables.read(folder)
     metric = options.metric or next(iter(tables.metrics(rows)))
     found = operations(rows, metric, hardware)
-    path = folder / f"energy-{Path(options.hardware).stem}.png"
-    guard_file("FOLDER", path, [], options.force)
-    figure(rows, found, metric, hardware, path)
+    channels = [labels.condition("channel", one.conditions["channel"]) for one in found]
+    width = max(map(len, ["channel", *channels]))
     print(f"transmitter on {hardware.name}; *: on the Pareto frontier of {metric}, channel uses and energy")
-    print(f"{'system':<{_WIDTH}} {'SNR dB':>6} {metric:>10} {'uses':>8} {'compute mJ':>11} {'radio mJ':>9}")
-    for one in found:
+    head = f"{'SNR dB':>6} {metric:>10} {'uses':>8} {'compute mJ':>11} {'radio mJ':>9}"
+    print(f"{'system':<{_WIDTH}} {'channel':<{width}} {head}")
+    for one, channel in zip(found, channels, strict=True):
         compute = "not counted" if one.compute_j is None else f"{one.compute_j * 1e3:.3f}"
         print(
             printable(
-                f"{one.system[:_WIDTH]:<{_WIDTH}} {one.conditions['snr_db']:>6g} {one.quality:>10.3f} "
-                f"{one.channel_uses:>8.0f} {compute:>11} {one.radio_j * 1e3:>9.3f}{' *' if one.on_frontier else ''}"
+                f"{labels.system(one.system)[:_WIDTH]:<{_WIDTH}} {channel:<{width}} "
+                f"{one.conditions['snr_db']:>6g} {one.quality:>10.3f} {one.channel_uses:>8.0f} {compute:>11} "
+                f"{one.radio_j * 1e3:>9.3f}{' *' if one.on_frontier else ''}"
             )
         )
     for line in _constants(hardware):
         print(line)
-    print(f"figure: {path}")
+    print(f"semcom plot {folder} --hardware {options.hardware} draws them")
     return 0
 
 

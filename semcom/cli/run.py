@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +97,12 @@ def add_commands(commands: Commands) -> None:
         "--against",
         metavar="LABEL",
         help="system that the others are compared with, in a table and a figure of paired differences (default: none)",
+    )
+    plot.add_argument(
+        "--hardware",
+        metavar="NAME",
+        help="draw the energy of the transmitter on this hardware too: arithmetic_45nm, arithmetic_45nm_int8, or a "
+        "YAML file of the same form (default: no energies)",
     )
     plot.add_argument(
         "--published",
@@ -270,22 +277,38 @@ def _plot(options: argparse.Namespace) -> None:
         () if options.published is None else published.read(options.published),
     )
     rows = table.read(out)
-    for path in summary.paths(rows, out, selection):
+    energy = _energy(rows, out, look, options)
+    for path in (*summary.paths(rows, out, selection), *energy):
         guard_file("FOLDER", path, [], options.force)
     if choice.image is not None or choice.user is not None:
         from semcom.sweep.receptions import with_images
 
         rows = with_images(rows, out, choice)
     text = summary.text(rows, selection)
-    written = summary.write(rows, out, selection)
+    written = [*summary.write(rows, out, selection), *(write() for write in energy.values())]
     print("\n".join([text, "", *(printable(str(path)) for path in written)]))
+
+
+def _energy(
+    rows: pyarrow.Table, out: Path, look: Format, options: argparse.Namespace
+) -> dict[Path, Callable[[], Path]]:
+    """The figure of energies, if it is wanted: its path, and how it is drawn."""
+    if options.hardware is None:
+        return {}
+    from semcom.budget import frontier, load_hardware
+    from semcom.results import table
+
+    hardware, metric = load_hardware(options.hardware), next(iter(options.metric or table.metrics(rows)))
+    frontier.operations(rows, metric, hardware)  # refuses rows without costs before anything is written
+    path = frontier.file(out, options.hardware, look)
+    return {path: functools.partial(frontier.figure, rows, metric, hardware, out, path, look)}
 
 
 def _plot_recognition(out: Path, look: Format, options: argparse.Namespace) -> None:
     """Write the figures of a scenario of recognition."""
     from semcom.recognition import figures, run
 
-    others = ("x", "against", "published", "image", "channel", "user", "crop")
+    others = ("x", "against", "hardware", "published", "image", "channel", "user", "crop")
     if given := [f"--{name}" for name in others if getattr(options, name) is not None] + ["--metric"] * bool(
         options.metric
     ):

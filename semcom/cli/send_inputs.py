@@ -30,16 +30,16 @@ _OPTIONS = {
 
 def points(options: argparse.Namespace) -> list[Point]:
     """Each system with the channel and the conditions that the options describe."""
-    from semcom.scenario.arguments import parse_part, with_option
+    from semcom.scenario.arguments import labelled_part, with_option
     from semcom.scenario.load import scenario_from
 
-    systems = [{"label": _label(text), **parse_part(text, "--system")} for text in options.system]
+    systems = [labelled_part(text, "--system") for text in options.system]
     labels = [system["label"] for system in systems]
     if repeated := next((label for label in labels if labels.count(label) > 1), None):
         raise UsageError(f"--system {repeated} is given twice; give it once, or with other arguments")
     scenario = {
         "systems": systems,
-        "channel": [{"label": _label(options.channel), **parse_part(options.channel, "--channel")}],
+        "channel": [labelled_part(options.channel, "--channel")],
         "medium_cbr": options.cbr,
         "sweep": {"snr_db": options.snr, "users": options.users}
         | ({} if options.designed_snr is None else {"designed_snr_db": options.designed_snr}),
@@ -54,12 +54,6 @@ def points(options: argparse.Namespace) -> list[Point]:
     if len(found) != len(systems) or any(setting.startswith("sweep.") for setting in options.set):
         raise UsageError("send transmits at one SNR with one number of users; sweep with semcom run")
     return found
-
-
-def _label(text: str) -> str:
-    """The label of a system or channel: its name, without the folder of a file, and its arguments."""
-    name, colon, arguments = text.partition(":")
-    return f"{Path(name).stem}{colon}{arguments}"
 
 
 def payload(options: argparse.Namespace) -> bytes | None:

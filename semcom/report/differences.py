@@ -29,8 +29,8 @@ def differences(rows: pyarrow.Table, folder: Path, against: str) -> list[Element
     """
     about = (
         f"Value of each system minus that of {against}, paired by image, fading and noise, with the paired 95 % "
-        "interval over images; * fewer than 5 images. Wins and losses count images; they are marked where a metric has "
-        "no direction."
+        "interval over n images; * n below 5. Wins and losses count images; they are marked where a metric has no "
+        "direction."
     )
     with TemporaryDirectory() as scratch:
         (Path(scratch) / "scenario.yaml").symlink_to((folder / "scenario.yaml").resolve())
@@ -49,7 +49,7 @@ def _table(rows: pyarrow.Table, against: str) -> Element:
     """One line for each metric, system and set of conditions."""
     shown = [name for name, values in tables.conditions(rows).items() if len(values) > 1]
     names = [labels.axis_label(name) for name in shown]
-    heads = ["Metric", "System", *names, "Difference", "Wins : losses"]
+    heads = ["Metric", "System", *names, "Difference", "n", "Wins : losses"]
     lines = [
         tag(
             "tr",
@@ -57,6 +57,7 @@ def _table(rows: pyarrow.Table, against: str) -> Element:
             tag("th", found.system, scope="row", class_="word"),
             *(tag("td", value_text(found.conditions.get(name))) for name in shown),
             estimate(marked(found.difference)),
+            tag("td", str(found.difference.clusters)),
             tag("td", f"{found.wins} : {found.losses}{'' if directed else ' (higher : lower)'}"),
         )
         for metric in tables.metrics(rows)

@@ -49,7 +49,7 @@ def sample_size(estimates: Iterable[Estimate], of_one_image: bool = False) -> st
         estimates: means with their intervals.
         of_one_image: whether there is a single image, so that the intervals are over its repetitions.
 
-    >>> sample_size([]), sample_size([Estimate(1, 0, 2, 4, 8)])
+    >>> sample_size([]), sample_size([Estimate(1.0, 0.0, 2.0, 4, 8)])
     ('no intervals', '95 % intervals over n = 4 images; * fewer than 5 images: indicative only')
     """
     counts = sorted({found.clusters for found in estimates})

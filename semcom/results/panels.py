@@ -139,74 +139,37 @@ def sample_note(table: pyarrow.Table, estimates: Iterable[Estimate]) -> str:
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
-class Panels:
-    """A figure with one panel for each metric, image source and facet, at most three in a row.
+class Sheet:
+    """A figure with panels of equal size, at most three in a row, a title above and a legend below.
 
     Args:
-        plan: plan of the figure.
-        metrics: axis label of each row of panels.
+        across: number of panels side by side; those that exceed the width continue in the next row.
+        blocks: number of times that these panels are repeated below each other.
         title: lines above the panels.
         look: format of the figure.
     """
 
-    def __init__(self, plan: Plan, metrics: Mapping[RowOfPanels, str], title: Sequence[str], look: Format) -> None:
+    def __init__(self, across: int, blocks: int, title: Sequence[str], look: Format) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self._look, several = look, len(plan.facets) > 1
-        across = len(plan.facets) if several else len(metrics)
-        columns = math.ceil(across / math.ceil(across / look.columns))  # rows of equal length
-        self._rows = math.ceil(across / columns) * (len(metrics) if several else 1)
-        self._width = look.width or 1.0 + look.panel[0] * columns
-        panel_width = self._width / columns - 0.6
-        self._panel_height = look.panel[1] if look.width is None else 0.7 * self._width / columns + 0.3
+        self._look = look
+        self.columns = math.ceil(across / math.ceil(across / look.columns))  # rows of equal length
+        self._rows = math.ceil(across / self.columns) * blocks
+        self._width = look.width or 1.0 + look.panel[0] * self.columns
+        self.panel_width = self._width / self.columns - 0.6
+        self._panel_height = look.panel[1] if look.width is None else 0.7 * self._width / self.columns + 0.3
         self.drawing: Figure = Figure(figsize=(self._width, look.height or 4), layout="constrained")
         FigureCanvasAgg(self.drawing)
-        grid = self.drawing.add_gridspec(self._rows, columns)
-        self.by_place: dict[tuple[RowOfPanels, Facet], Axes] = {}
-        lowest: dict[int, Axes] = {}
-        for row, (metric, text) in enumerate(metrics.items()):
-            first = None
-            for i, (facet, name) in enumerate(plan.facets.items()):
-                block, column = divmod(i if several else row, columns)
-                line = block + (row * math.ceil(across / columns) if several else 0)
-                other = next(iter(lowest.values()), None)
-                panel = self.drawing.add_subplot(grid[line, column], sharex=other, sharey=first)
-                self.by_place[metric, facet] = panel
-                first = first or (panel if several else None)
-                if column == 0 or not several:
-                    height = (look.height or self._panel_height * self._rows) / self._rows
-                    panel.set_ylabel(textwrap.fill(text, look.characters(height)))
-                else:
-                    panel.tick_params(labelleft=False)
-                if several and (row == 0 or len(plan.facets) > columns):
-                    panel.set_title(textwrap.fill(printable(name), look.characters(panel_width)))
-                if column in lowest:
-                    lowest[column].tick_params(labelbottom=False)
-                lowest[column] = panel
-        for panel in lowest.values():
-            panel.set_xlabel(labels.axis_label(plan.across))
-        self._ticks(plan, panel_width, lowest.values())
+        self.grid = self.drawing.add_gridspec(self._rows, self.columns)
         lines = [line for text in title for line in text.splitlines() if line]
         self._title = [part for line in lines for part in textwrap.wrap(printable(line), look.characters(self._width))]
         self.drawing.suptitle("\n".join(self._title))
 
-    def _ticks(self, plan: Plan, panel_width: float, lowest: Iterable[Axes]) -> None:
-        """Mark the values of the swept quantity on the axis, where they leave room for their texts."""
-        texts = [printable(labels.plain(value)) for value in plan.along]
-        if not is_text(plan.along):
-            texts = [text.replace("-", "\N{MINUS SIGN}") for text in texts]
-        places = positions(plan.along)
-        span = (max(places) - min(places)) or 1
-        gap = min((b - a for a, b in itertools.pairwise(places)), default=span) / span * panel_width
-        wide = max(map(len, texts)) * 0.6 * self._look.font_size / 72 > gap
-        if is_text(plan.along):
-            for panel in lowest:
-                turned: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if wide else {}
-                panel.set_xticks(places, texts, **turned)
-        elif not wide:
-            for panel in lowest:
-                panel.set_xticks(places, texts)
+    @property
+    def panel_height(self) -> float:
+        """Height of a panel with its labels in inches."""
+        return (self._look.height or self._panel_height * self._rows) / self._rows
 
     def finish(self, handles: Mapping[str, Any], path: Path) -> Path:
         """Add the legend, one entry for each name, set the height, and write the file."""
@@ -216,6 +179,63 @@ class Panels:
             height = self._rows * self._panel_height + len(self._title) * line + legend + 0.4
             self.drawing.set_size_inches(self._width, height)
         return save(self.drawing, path, self._look)
+
+
+class Panels(Sheet):
+    """A figure with one panel for each metric, image source and facet.
+
+    Args:
+        plan: plan of the figure.
+        metrics: axis label of each row of panels.
+        title: lines above the panels.
+        look: format of the figure.
+    """
+
+    def __init__(self, plan: Plan, metrics: Mapping[RowOfPanels, str], title: Sequence[str], look: Format) -> None:
+        several = len(plan.facets) > 1
+        across = len(plan.facets) if several else len(metrics)
+        super().__init__(across, len(metrics) if several else 1, title, look)
+        columns = self.columns
+        self.by_place: dict[tuple[RowOfPanels, Facet], Axes] = {}
+        lowest: dict[int, Axes] = {}
+        for row, (metric, text) in enumerate(metrics.items()):
+            first = None
+            for i, (facet, name) in enumerate(plan.facets.items()):
+                block, column = divmod(i if several else row, columns)
+                line = block + (row * math.ceil(across / columns) if several else 0)
+                other = next(iter(lowest.values()), None)
+                panel = self.drawing.add_subplot(self.grid[line, column], sharex=other, sharey=first)
+                self.by_place[metric, facet] = panel
+                first = first or (panel if several else None)
+                if column == 0 or not several:
+                    panel.set_ylabel(textwrap.fill(text, look.characters(self.panel_height)))
+                else:
+                    panel.tick_params(labelleft=False)
+                if several and (row == 0 or len(plan.facets) > columns):
+                    panel.set_title(textwrap.fill(printable(name), look.characters(self.panel_width)))
+                if column in lowest:
+                    lowest[column].tick_params(labelbottom=False)
+                lowest[column] = panel
+        for panel in lowest.values():
+            panel.set_xlabel(labels.axis_label(plan.across))
+        self._ticks(plan, lowest.values())
+
+    def _ticks(self, plan: Plan, lowest: Iterable[Axes]) -> None:
+        """Mark the values of the swept quantity on the axis, where they leave room for their texts."""
+        texts = [printable(labels.plain(value)) for value in plan.along]
+        if not is_text(plan.along):
+            texts = [text.replace("-", "\N{MINUS SIGN}") for text in texts]
+        places = positions(plan.along)
+        span = (max(places) - min(places)) or 1
+        gap = min((b - a for a, b in itertools.pairwise(places)), default=span) / span * self.panel_width
+        wide = max(map(len, texts)) * 0.6 * self._look.font_size / 72 > gap
+        if is_text(plan.along):
+            for panel in lowest:
+                turned: dict[str, Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if wide else {}
+                panel.set_xticks(places, texts, **turned)
+        elif not wide:
+            for panel in lowest:
+                panel.set_xticks(places, texts)
 
 
 def is_text(along: Sequence[Any]) -> bool:

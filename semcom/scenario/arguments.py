@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from channels.errors import UsageError
@@ -73,6 +74,16 @@ def parse_part(text: str, option: str) -> dict[str, Any]:
             raise UsageError(f"{option} {text!r}: {key} is given twice; remove one")
         part[key] = value
     return part
+
+
+def labelled_part(text: str, option: str) -> dict[str, Any]:
+    """The mapping of `parse_part` with a label: the name, without the folder of a file, and the arguments.
+
+    >>> labelled_part("mine/halved.py:share=0.5", "--system")
+    {'label': 'halved:share=0.5', 'name': 'mine/halved.py', 'share': 0.5}
+    """
+    name, colon, arguments = text.partition(":")
+    return {"label": f"{Path(name).stem}{colon}{arguments}", **parse_part(text, option)}
 
 
 def parse_setting(text: str, option: str, whole: str = "") -> tuple[str, Any]:

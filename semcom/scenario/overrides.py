@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from channels.errors import UsageError
 from semcom import discover
 from semcom.discover import nearest
-from semcom.scenario.arguments import parse_setting, scenario_arguments
+from semcom.scenario.arguments import labelled_part, parse_setting, scenario_arguments
 from semcom.scenario.document import Document
 from semcom.scenario.fields import Place, mapping, value_at
 
@@ -15,6 +16,7 @@ REQUIRED = ("systems", "channel", "medium_cbr", "sweep", "images", "metrics")
 OPTIONAL = ("title", "user_snr_offsets_db", "repetitions", "seed", "batch", "threads", "symbol_rate_hz", "stop")
 _SECTIONS = ("sweep", "images", "stop")  # keys whose values are mappings
 _COLLECTIONS: dict[discover.Kind, str] = {"system": "systems", "channel": "channel"}
+_WITH_ARGUMENTS = re.compile(r"[^:]+:\w+=")  # a file name may have a colon
 
 
 def override(document: Document, setting: str) -> None:
@@ -35,14 +37,21 @@ def override(document: Document, setting: str) -> None:
 
 
 def as_list_of_mappings(document: Document, key: str) -> None:
-    """Expand the short forms: `channel: awgn` becomes `channel: [{name: awgn}]`."""
+    """Expand the short forms: `channel: awgn` becomes `channel: [{name: awgn}]`, and NAME:KEY=VALUE has arguments."""
     written = document.data.get(key)
     if not isinstance(written, list):
         document.data[key] = [written]
         for path, place in list(document.places.items()):
             if path[:1] == (key,):
                 document.places[key, 0, *path[1:]] = place
-    document.data[key] = [{"name": item} if isinstance(item, str) else item for item in document.data[key]]
+    document.data[key] = [
+        item
+        if not isinstance(item, str)
+        else labelled_part(item, f"{document.place(key, i)}:")
+        if _WITH_ARGUMENTS.match(item)
+        else {"name": item}
+        for i, item in enumerate(document.data[key])
+    ]
 
 
 def _paths(document: Document, key: str, setting: str) -> list[Place]:

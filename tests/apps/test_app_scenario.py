@@ -56,7 +56,7 @@ def test_results_equal_those_of_semcom_run(tmp_path):
         ("source: photos", "source: 'hf:a/b:train'", "use a built-in image source", None),
         ("[analog]", "[{name: multimodal_generation, gallery: 'hf:a:b'}]", "use built-in systems", None),
         ("[0, 10]", str(list(range(-100, 101)) * 1), "", None),
-        ("count: 2", "count: 24", "images.count: photos has", None),
+        ("count: 2", "count: 24", "scenario.yaml:6: photos has 10 images, fewer than count: 24", ">   6"),
         ("source: photos", "source: kodak", "scenario.yaml: no folder .../kodak: run: semcom data get kodak", None),
         ("count: 2, size: 32", "count: 2, size: 4096", "images.size: at most 512 here", None),
         ("count: 2, ", "", "images.count: give at most 24 here", None),

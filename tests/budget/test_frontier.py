@@ -1,11 +1,17 @@
 """Energies of a run, and the systems that no other one beats."""
 
+import re
+
 import pyarrow as pa
 import pytest
 
+from semcom import sweep
 from semcom.budget import load_hardware
 from semcom.budget.frontier import Operation, operations
 from semcom.cli.main import main
+from semcom.results import table
+from semcom.results.panels import curve_looks
+from semcom.scenario.load import scenario_from
 from semcom.scenario.model import COSTS
 
 
@@ -75,13 +81,22 @@ def test_rows_without_costs_are_refused(tmp_path, capsys):
     assert "--hardware" in capsys.readouterr().err
 
 
-def test_the_command_prints_both_energies_and_draws_the_figure(tmp_path, capsys):
-    from pyarrow import parquet
-
-    (tmp_path / "rows").mkdir()
-    parquet.write_table(rows_of(("good", 30.0, 1000, 2.0), ("file", 35.0, 1000, None)), tmp_path / "rows" / "a.parquet")
+def test_the_commands_print_both_energies_and_draw_the_figure(tmp_path, capsys, scenario_data):
+    systems = {"systems": ["deepjscc", "digital"], "channel": ["awgn", "rayleigh"], "sweep": {"snr_db": [10]}}
+    one = {"images": {"source": "photos", "count": 1, "size": 64}, "repetitions": 1}
+    sweep.run(scenario_from({**scenario_data, **systems, **one}), tmp_path)
     assert main(["budget", str(tmp_path), "--hardware", "arithmetic_45nm_int8"]) == 0
     text = capsys.readouterr().out
     assert "not counted" in text
     assert "Horowitz" in text
-    assert (tmp_path / "energy-arithmetic_45nm_int8.png").stat().st_size > 10_000
+    assert re.search(r"^DeepJSCC +Rayleigh fading +10 ", text, re.MULTILINE)
+    options = ["--hardware", "arithmetic_45nm_int8", "--format", "svg", "--size", "double"]
+    assert main(["plot", str(tmp_path), *options]) == 0
+    drawn = (tmp_path / "energy-arithmetic_45nm_int8.svg").read_text(encoding="utf-8")
+    for words in ("DeepJSCC", "Rayleigh fading", "AWGN", "mJ per image", "Radiated power (W)"):
+        assert words in drawn
+    color = curve_looks(table.read(tmp_path), tmp_path, "snr_db")["DeepJSCC"]["color"]
+    assert color.lower() in drawn
+    (tmp_path / "energy-arithmetic_45nm_int8.svg").write_text("mine", encoding="utf-8")
+    assert main(["plot", str(tmp_path), *options]) == 2
+    assert "--force" in capsys.readouterr().err

@@ -20,8 +20,9 @@ def images(tmp_path):
     return list(map(str, paths))
 
 
-def test_systems_with_arguments_are_compared_in_one_table_and_one_image(images, capsys, tmp_path):
-    out = tmp_path / "out"
+def test_systems_with_arguments_are_compared_in_one_table_and_one_image(images, capsys, tmp_path, monkeypatch):
+    out, captions = tmp_path / "out", []
+    monkeypatch.setattr("semcom.images.comparison.tile", lambda *texts: captions.append(texts[1]) or tile(*texts))
     systems = ["--system", "analog", "--system", f"{TOY}:block=4"]
     assert main(["send", *images, *systems, "--snr=10", "--cbr", "1/8", "--out", str(out)]) == 0
     captured = capsys.readouterr()
@@ -32,6 +33,12 @@ def test_systems_with_arguments_are_compared_in_one_table_and_one_image(images, 
     assert [row[:3] for row in rows] == [
         [image, system, "384"] for image in ("a.png", "b.png") for system in ("analog", "toy_system:block=4")
     ]
+    of_systems = [caption for caption in captions if caption[1] != "original"]
+    assert [caption[:2] for caption in of_systems] == [[row[1], "384 channel uses"] for row in rows]
+    column = lines[head].split("  ")
+    column = [name.strip() for name in column if name.strip()].index("PSNR (dB)")
+    for caption, row in zip(of_systems, rows, strict=True):
+        assert float(caption[2].removeprefix("PSNR ").partition(" ")[0]) == pytest.approx(float(row[column]), abs=0.01)
     names = [f"{i}-{name}" for i, name in ((1, "a"), (2, "b"))]
     assert {path.name for path in out.iterdir()} == {
         "comparison.png",

@@ -13,13 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")), *(ROOT / "examples").rglob("*.md")]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 
-_COMMAND = r"(?:[A-Z_]+=\S+ )?(?:semcom|python|make|pip|source) [^\n]+"
+_COMMAND = r"(?:[A-Z_]+=\S+ )?(?:semcom|python|make|pip|source|/usr/bin/python3) [^\n]+"
 _INLINE = r"`((?:semcom \w+|python) [a-z./][^`]*)`"
 _BLOCK = re.compile(rf"^```(\w+)\n(.*?)^```|^    ({_COMMAND})$|{_INLINE}", re.MULTILINE | re.DOTALL)
-_SAVED = re.compile(r"[Ss]ave (?:this|it) as `([\w.]+)`")
+_SAVED = re.compile(r"[Ss]ave [\w ]+ as `([\w.]+)`")
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,15 @@ _CROPS = "--steps 2 --rows 2 --crop 32 --validation-count 1"
 _GUIDANCE = "--set multimodal_generation.clip_guidance=0.1"
 _TEXT = "--set multimodal_generation.text_guidance=9"
 _LOW = "--count 2 --candidates 1 --gallery photos"
+_RECEIVE = "semcom receive received.sigmf-meta --out received.png"  # after GNU Radio's channel
+_RECEIVE_SHARED = "semcom receive received.sigmf-meta --shared sent.sigmf-meta --out received.png"
 _STREETS = "--count 4 --images streets:test"
 SHORTENED = {
     "semcom certify": "semcom certify --scale 0.001",
     "semcom run mine.yaml": "semcom run mine.yaml --set images.count=2 --set images.size=64 --set repetitions=1",
+    # the number of crops and their size are those that a user gets
     "semcom train deepjscc --data folder:my/photos --minutes 60": "semcom train deepjscc --data folder:my/photos "
-    f"{_CROPS}",
+    "--steps 2 --validation-count 1",
     "semcom train deepjscc --data folder:my/photos --validation photos --minutes 60": "semcom train deepjscc "
     f"--data folder:my/photos --validation photos {_CROPS}",
     "semcom train deepjscc --minutes 60 --device cuda": f"semcom train deepjscc --device auto {_CROPS}",
@@ -100,9 +103,7 @@ SHORTENED = {
     "semcom train multimodal_generation --set part=fine_tuning --start multimodal_generator --data natural:train "
     "--data imagenette:train": "semcom train multimodal_generation --set part=fine_tuning --set initial=random "
     "--start multimodal_generator --data natural:val --validation natural:val --steps 2 --rows 2 --validation-count 1",
-    "semcom receive received.sigmf-meta --shared sent.sigmf-meta --out received.png": "semcom receive "
-    "sent.sigmf-meta --out received.png",  # a recording that no radio has transmitted
-    "semcom receive received.sigmf-meta --out received.png": "semcom receive sent.sigmf-meta --out received.png",
+    _RECEIVE_SHARED: "semcom receive sent.sigmf-meta --out received.png",  # a recording that no radio has transmitted
     "semcom train recognition --snr=-6..22 --minutes 60": "semcom train recognition --snr=-6..22 --steps 2 --rows 2 "
     "--set uses=64",
     "python benchmarks/carrier_image.py quality --out results": "--count 2 --images folder:photos --snr 10",
@@ -164,17 +165,18 @@ WITH_DATA = (
     "python benchmarks/multimodal.py retrieval",
     "python benchmarks/radio.py --semantic",
 )
-WITH_GNURADIO = ("python benchmarks/radio.py",)
+WITH_GNURADIO = ("python benchmarks/radio.py", "/usr/bin/python3 examples/gnuradio/channel_model.py")
 
 # Beginning of printed commands -> why they do not run here.
 ELSEWHERE = {
-    "make ": "sets up an environment; .ci/run executes it, and test_readme.py checks the target",
-    "source ": "the environment of the shell; .ci/run",
+    "make ": "sets up an environment; test_readme.py checks the target",
+    "source ": "the environment of the shell",
     "uv pip ": "changes the environment, and needs the network",
     "pip ": "changes the environment, and needs the network",
     ".venv/bin/": "changes the environment, and needs the network; the notebooks run in test_notebooks.py",
     "export ": "the environment of the shell",
     "semcom data get": "downloads a data set; tests/images/test_published.py and test_hub.py have local servers",
+    "/usr/bin/python3 examples/gnuradio/soapy.py": "needs a radio",
     "semcom app": "a server that runs until it is stopped; tests/apps",
     "semcom run scenarios/users.yaml --engine ray": "starts or needs a cluster; tests/sweep/test_ray.py",
 }
@@ -200,6 +202,8 @@ def executed(words):
         return None
     if printed.startswith(WITH_GNURADIO) and not has_gnuradio():
         return None
+    if printed == _RECEIVE and not has_gnuradio():
+        return shlex.split(SHORTENED[_RECEIVE_SHARED])
     words = ["auto" if word == "cuda" else word for word in words]  # the GPU where there is one
     if words[:2] == ["semcom", "run"] and words[2].startswith("scenarios/"):
         return [*words, *shlex.split(SCENARIOS.get(Path(words[2]).stem, _SMALL))]

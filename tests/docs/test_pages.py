@@ -12,6 +12,7 @@ import random
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,9 +22,11 @@ import yaml
 from printed import ELSEWHERE, PAGES, PREPARED, ROOT, SCENARIOS, SHORTENED, blocks, executed
 
 from semcom import scenario
+from semcom.budget import load_hardware
 from semcom.cli.main import main
 from semcom.images.files import to_pil
 from semcom.images.sources import load
+from semcom.recognition.task import load_task
 
 LANGUAGES = {"python", "yaml", "sh", "console"}
 NOT_CODE = {"text", "bash"}  # an error message; a batch script for Slurm, see test_cluster_page.py
@@ -40,13 +43,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # files of other tests, such as mine.py, are still found for their imports inside of functions
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not list(Path(path).glob("mine.py"))])
-    for name in ("scenarios", "benchmarks"):
+    for name in ("scenarios", "benchmarks", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "results" / "published", tmp_path / "results" / "published")
     for name in ("photos", "my/photos", "docs"):
         (tmp_path / name).mkdir(parents=True)
-    for number, image in enumerate(load("photos", count=2, size=128)):
-        for name in ("photos", "my/photos"):
+    for number, image in enumerate(load("photos", count=8, size=128)):
+        for name in ("photos", "my/photos") if number < 2 else ("my/photos",):
             to_pil(image.pixels).save(tmp_path / name / f"{number}.jpg", quality=92)
     to_pil(image.pixels[:, :64, :96]).save(tmp_path / "photo.jpg")
     (tmp_path / "message.txt").write_text("meet at noon\n")
@@ -69,6 +72,10 @@ def run(words):
             run(words[:-2])
         assert os.path.getsize(words[-1])
         return
+    if words[0] == "/usr/bin/python3":  # the Python of GNU Radio, without the packages of this one
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        assert subprocess.run(words, env=environment).returncode == 0, shlex.join(words)
+        return
     if words[0] == "semcom":
         assert main(words[1:]) == 0, shlex.join(words)
         return
@@ -85,6 +92,19 @@ def run(words):
     assert not status, shlex.join(words)
 
 
+def check_yaml(text, scenario_data, folder):
+    """A block of YAML is a part of a scenario, a scenario of recognition, or a file of constants."""
+    data, file = yaml.safe_load(text), folder / "block.yaml"
+    if "joule_per_mac" in data:
+        file.write_text(text, encoding="utf-8")
+        assert load_hardware(str(file)).name == data["name"]
+    elif "task" in data:
+        file.write_text(text, encoding="utf-8")
+        assert load_task(file).points()
+    else:
+        assert scenario.scenario_from({**scenario_data, "metrics": ["psnr"], **data}).points()
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_page(page, folder, scenario_data):
     names, finished = {"__name__": "page"}, set()
@@ -98,8 +118,7 @@ def test_page(page, folder, scenario_data):
         if block.language == "python":
             exec(compile(block.text, name_of(page), "exec"), names)
         elif block.language == "yaml":
-            data = {**scenario_data, "metrics": ["psnr"], **yaml.safe_load(block.text)}
-            assert scenario.scenario_from(data).points()
+            check_yaml(block.text, scenario_data, folder)
         elif block.language in ("sh", "console"):
             for words in map(executed, block.commands):
                 if words and tuple(words) not in finished:

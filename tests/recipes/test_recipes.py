@@ -87,3 +87,13 @@ def test_stages_start_from_one_another_and_are_resumed(make, tmp_path, monkeypat
     printed = capfd.readouterr().out
     assert "--resume" in printed
     assert printed.count("semcom train") == 1  # the first stage is not repeated
+
+
+def test_weights_of_the_user_are_not_replaced(make, tmp_path, monkeypatch, capsys):
+    (tmp_path / "deepjscc.safetensors").write_bytes(b"mine")
+    monkeypatch.setattr("sys.argv", ["make.py", "deepjscc", "--folder", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        make.main()
+    assert end.value.code == 2
+    assert "--force" in capsys.readouterr().err.splitlines()[-1]
+    assert (tmp_path / "deepjscc.safetensors").read_bytes() == b"mine"

@@ -154,9 +154,10 @@ def test_a_section_of_paired_differences(run):
     assert "Differences to learned" in found.texts
     rows = table.read(run)
     expected = [
-        (marked(each.difference), f"{each.wins} : {each.losses}") for each in compare.compare(rows, "psnr", "learned")
+        (marked(each.difference), str(each.difference.clusters), f"{each.wins} : {each.losses}")
+        for each in compare.compare(rows, "psnr", "learned")
     ]
-    cells = [tuple(cells[-2:]) for cells in found.rows if cells[0] == "PSNR (dB)"]
+    cells = [tuple(cells[-3:]) for cells in found.rows if cells[0] == "PSNR (dB)"]
     assert cells == expected
     with pytest.raises(UsageError, match="did you mean 'learned'"):
         report.page(run, "learnd")

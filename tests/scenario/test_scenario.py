@@ -27,6 +27,17 @@ def test_a_swept_argument_applies_only_to_its_system(scenario_data):
     assert all(not point.settings for point in points if point.system.label == "toy")
 
 
+def test_a_name_may_have_arguments_as_in_an_option(scenario_data, write_scenario):
+    scenario_data |= {"systems": ["analog", "digital:codec=jpeg,margin_db=3"], "channel": "rayleigh:coherence_uses=64"}
+    first, second = scenario_from(scenario_data).systems
+    assert (first.label, second.label) == ("analog", "digital:codec=jpeg,margin_db=3")
+    assert dict(second.arguments)["codec"] == "jpeg"
+    assert dict(second.arguments)["margin_db"] == 3
+    (channel,) = scenario_from(scenario_data, ["digital.codec=webp"]).channels
+    assert dict(channel.arguments)["coherence_uses"] == 64
+    assert load_scenario(write_scenario(to_yaml(scenario_from(scenario_data)))) == scenario_from(scenario_data)
+
+
 def test_a_swept_argument_of_the_channel_applies_to_every_system(scenario_data):
     scenario_data["sweep"] |= {"channel.coherence_uses": [1, None]}
     points = scenario_from(scenario_data).points()
@@ -168,6 +179,13 @@ WRONG = {
         "name: rayleigh, coherence_uses: all",
         4,
         "a whole number or null, not 'all'",
+    ),
+    "misspelt argument after the name": (f"{{name: {TOY}, label: toy}}", f"{TOY}:blok=8", 3, "did you mean 'block'?"),
+    "argument after the name without a value": (
+        f"{{name: {TOY}, label: toy}}",
+        f"{TOY}:block=",
+        3,
+        "block has no value",
     ),
     "channel-use budget": ("label: toy", "label: toy, cbr: 0.1", 3, "set medium_cbr instead"),
     "wrong type of seed": ("metrics:", "seed: one\nmetrics:", 10, "seed must be a whole number, not 'one'"),

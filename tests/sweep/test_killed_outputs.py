@@ -148,3 +148,26 @@ def test_weights_replaced_by_force(folder):
     assert len(found) >= len(paths)
     assert all(content in (b"mine", whole) for each in found for content, whole in zip(each, after, strict=True))
     assert weights.load("mine.safetensors").digest in after[1].decode()
+
+
+def test_figures_replaced_by_force(folder, scenario_data):
+    data = {**scenario_data, "sweep": {"snr_db": [0]}, "repetitions": 1, "images": {"source": "photos", "count": 1}}
+    sweep.run(scenario_from(data), folder / "run")
+    paths = [folder / "run" / "summary.csv", folder / "run" / "figure.png"]
+    found, after = states(["plot", "run"], paths)
+    assert len(found) >= len(paths)
+    assert all(content in (b"mine", whole) for each in found for content, whole in zip(each, after, strict=True))
+    Image.open(paths[1]).load()
+
+
+def test_a_recording_and_its_image_replaced_by_force(folder):
+    paths = [folder / "mine.sigmf-data", folder / "mine.sigmf-meta"]
+    transmit = ["transmit", "sent.png", "--system", "analog", "--snr", "10", "--cbr", "1", "--out", str(paths[1])]
+    found, after = states(transmit, paths)
+    assert len(found) >= len(paths)
+    assert all(content in (b"mine", whole) for each in found for content, whole in zip(each, after, strict=True))
+
+    found, (whole,) = states(["receive", "mine.sigmf-meta", "--out", "received.png"], [folder / "received.png"])
+    assert found
+    assert all(content in (b"mine", whole) for (content,) in found)
+    Image.open(folder / "received.png").load()

@@ -83,7 +83,7 @@ def test_images_without_captions_and_unknown_words_are_refused(monkeypatch, wall
     for wrong in ({"trained": "some"}, {"initial": "jft"}, {"sentences": "bert"}):
         with pytest.raises(UsageError, match=f"{next(iter(wrong))} must be"):
             clip_training.clip_task(**wrong, captions="walls")
-    with pytest.raises(UsageError, match="no image source or folder 'flickr'"):
+    with pytest.raises(UsageError, match="captions: no image source 'flickr'; use one of"):
         clip_training.captions_of("flickr")
     assert len(clip_training.captions_of("walls")) == 32
 

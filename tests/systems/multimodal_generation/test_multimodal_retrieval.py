@@ -34,7 +34,7 @@ def test_the_sent_image_is_found(networks, photos, tmp_path, monkeypatch):
 
 def test_wrong_galleries_are_refused(networks):
     encoders = networks.clip, networks.features
-    with pytest.raises(UsageError, match="no image source or folder 'nowhere'"):
+    with pytest.raises(UsageError, match="gallery: no image source 'nowhere'; use one of"):
         load_gallery("photos + nowhere:train", *encoders, "none", Criterion())
     with pytest.raises(UsageError, match=r"gallery_count must be 1 to \d+, the images of photos, not 99"):
         load_gallery("photos", *encoders, "none", Criterion(), 99)
