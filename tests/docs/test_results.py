@@ -12,6 +12,9 @@ from types import SimpleNamespace
 import pytest
 from mdit_py_plugins.anchors.index import slugify
 
+from semcom import discover
+from semcom.metrics.metric import Metric
+
 ROOT = Path(__file__).parents[2]
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
@@ -53,6 +56,20 @@ def test_every_committed_summary_is_shown_with_its_origin():
     assert not [
         name for name in committed if "measured" in names[name] and origin(name).is_file()
     ]  # the origin says it
+
+
+def test_intervals_are_within_the_bounds_of_their_metric():
+    known = {**discover.metrics(), **dict.fromkeys(("outage", "bler"), Metric(len, "", False, bounds=(0.0, 1.0)))}
+    checked = 0
+    for path in (ROOT / "results").glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row.get("low") and row.get("metric") in known:
+                    least, greatest = known[row["metric"]].bounds
+                    checked += 1
+                    assert not (least is not None and float(row["low"]) < least), (path.name, row)  # NaN: no interval
+                    assert not (greatest is not None and float(row["high"]) > greatest), (path.name, row)
+    assert checked > 1000
 
 
 def origin(name):
