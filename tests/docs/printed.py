@@ -142,7 +142,7 @@ SHORTENED = {
     # processors without bfloat16 emulate it, which takes minutes
     "python benchmarks/scene.py delay --count 8 --threads 2 --bfloat16 --out results/scene_delay.csv": "python "
     "benchmarks/scene.py delay --count 2 --threads 1 --images streets:test",
-    "python benchmarks/fitting.py --kodak 0 --out results/fitting.csv": "--photos 1 --codecs webp",
+    "python benchmarks/fitting.py --kodak 24 --out results/fitting.csv": "--kodak 0 --photos 1 --codecs webp",
     "python benchmarks/kodak_digital.py --out results/digital_run_time.csv": "--images folder:my/photos --count 1",
     "python benchmarks/multimodal.py cost --out results/multimodal_run_time.csv": "--count 1",
     f"python benchmarks/multimodal.py selection --count 200 {_GUIDANCE} --out results": "--count 2 "
