@@ -160,7 +160,7 @@ def coverage(kind: str, count: int, trials: int) -> float:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--trials", type=int, default=10_000, help="simulated samples of each kind and n (default 10000)"
+        "--trials", type=int, default=40_000, help="simulated samples of each kind and n (default 40000)"
     )
     outputs.add_option(parser, "CSV file to write as well")
     options = parser.parse_args(arguments)
