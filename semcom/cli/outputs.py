@@ -31,7 +31,7 @@ def add_force_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="overwrite files, and use folders, that semcom did not write (default: stop with an error)",
+        help="overwrite files and use folders even if semcom did not write them (default: stop with an error)",
     )
 
 

@@ -38,19 +38,20 @@ def add_commands(commands: Commands) -> None:
         "--out", required=True, metavar="FILE", help="SigMF file for the metadata, *.sigmf-meta (required)"
     )
     transmit.add_argument(
-        "--snr",
+        "--designed-snr",
         type=float,
         required=True,
         metavar="DB",
-        help="design SNR (Es/N0, dB): sets rate and file size (required)",
+        help="Es/N0 in dB that the transmitter assumes: rate, file size, power and network inputs are those for this "
+        "SNR (required)",
     )
     transmit.add_argument(
         "--cbr",
         type=float,
         default=1 / 16,
         metavar="RATIO",
-        help="channel bandwidth ratio, preamble, header, pilots, cyclic prefix, intervals between frames and excess "
-        "bandwidth included (default: 1/16)",
+        help="medium CBR: channel uses per real number of an image, with preamble, header, pilots, cyclic prefix, "
+        "intervals between frames and excess bandwidth (default: 1/16)",
     )
     transmit.add_argument(
         "--waveform",
@@ -88,7 +89,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _transmit(options: argparse.Namespace) -> int:
-    """Encode images as the samples of a waveform and write them as a SigMF recording."""
+    """Write images as samples that a radio can transmit, a SigMF recording."""
     from semcom.radio import recording
 
     out = Path(options.out)
@@ -106,18 +107,23 @@ def _transmit(options: argparse.Namespace) -> int:
 
     within("--cbr", options.cbr, 0, _MAX_CBR, excluded="least")
     shared = Shared(options.system, options.waveform, options.cbr, positive("--sample-rate", options.sample_rate))
-    samples, places = encode(shared, [send_inputs.read_image(path) for path, _ in checked], options.snr)
+    samples, places = encode(shared, [send_inputs.read_image(path) for path, _ in checked], options.designed_snr)
     try:
         recording.write(out, samples, shared.sample_rate, options.format, shared.fields(), places)
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another --out") from None
     seconds = len(samples) / shared.sample_rate
-    print(printable(f"{len(places)} image(s), {len(samples)} samples, {seconds:.3g} s: {out}"))
+    power, plural = float(samples[samples != 0].abs().square().mean()), "" if len(places) == 1 else "s"  # no silence
+    print(
+        printable(
+            f"{len(places)} image{plural}, {len(samples)} samples of mean power {power:.3g}, {seconds:.3g} s: {out}"
+        )
+    )
     return 0
 
 
 def _receive(options: argparse.Namespace) -> int:
-    """Find the frames of a SigMF recording and write the images that were transmitted in them."""
+    """Find frames in a SigMF recording from a radio and write the images that were transmitted in them."""
     from semcom.radio import recording
     from semcom.radio.shared import Shared
 
@@ -155,7 +161,7 @@ def _receive(options: argparse.Namespace) -> int:
     undecoded = {image.number for image in images if not image.complete and len(image.frames) == image.expected}
     if numbers := [str(number + 1) for number in sorted(undecoded)]:
         text = f"image {', '.join(numbers)} of {sent} cannot be decoded, although all its frames were found: an outage"
-        complain(f"{text}; raise the received power, or transmit for a lower --snr", 1)
+        complain(f"{text}; raise the received power, or transmit for a lower --designed-snr", 1)
     if missing := [str(number + 1) for number in range(sent) if number not in good | undecoded]:
         complain(f"image {', '.join(missing)} of {sent} is incomplete or missing", 1)
     return 0 if len(good) == sent else 1

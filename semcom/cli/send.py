@@ -111,7 +111,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _send(options: argparse.Namespace) -> int:
-    """Transmit images with one or several systems, optionally with a file, and report cost and quality."""
+    """Simulate sending images with one or several systems, optionally with a file; report cost and quality."""
     from tqdm import tqdm
 
     try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from channels.waveform.channel import WaveformChannel
     from semcom.scenario.model import Point
 
-_OPTIONS = {"snr_db": "--snr", "medium_cbr": "--cbr"}  # scenario key -> option, for error messages
+_OPTIONS = {"snr_db": "--designed-snr", "medium_cbr": "--cbr"}  # scenario key -> option, for error messages
 
 
 @dataclass(frozen=True)

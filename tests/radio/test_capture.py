@@ -71,7 +71,7 @@ def test_before_equalization_subcarriers_have_the_response_of_the_taps():
 def recording_file(tmp_path):
     image, sent = tmp_path / "image.png", tmp_path / "sent.sigmf-meta"
     Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1))).save(image)
-    arguments = ["--system", "analog", "--snr", "20", "--cbr", "1/3", "--out", str(sent)]
+    arguments = ["--system", "analog", "--designed-snr", "20", "--cbr", "1/3", "--out", str(sent)]
     assert main(["transmit", str(image), *arguments]) == 0
     return sent
 

@@ -25,7 +25,7 @@ def photos(tmp_path):
 
 
 def transmit(source, out, *options):
-    arguments = ["--system", "analog", "--snr", "20", "--cbr", "1/3", "--out", str(out), *options]
+    arguments = ["--system", "analog", "--designed-snr", "20", "--cbr", "1/3", "--out", str(out), *options]
     return main(["transmit", str(source), *arguments])
 
 
@@ -115,7 +115,7 @@ def test_a_missing_image_and_a_missing_frame_are_named(photos, tmp_path, capsys)
 def test_a_digital_transmission_that_is_not_decoded_is_incomplete(photos, tmp_path, capsys):
     sent, received = tmp_path / "sent.sigmf-meta", tmp_path / "received.sigmf-meta"
     system = "digital:codec=jpeg,adaptation=fixed,modulation=256qam,code_rate=0.9"
-    arguments = ["--system", system, "--snr", "40", "--cbr", "1/2", "--out", str(sent)]
+    arguments = ["--system", system, "--designed-snr", "40", "--cbr", "1/2", "--out", str(sent)]
     assert main(["transmit", str(photos / "a.png"), *arguments]) == 0
     assert main(["receive", str(sent), "--out", str(tmp_path / "right.png")]) == 0
     random = np.random.default_rng(0)
@@ -207,7 +207,12 @@ def test_wrong_options_and_outputs_of_the_user(photos, tmp_path, capsys):
     assert "impairments" in capsys.readouterr().err
     assert transmit(image, sent, "--sample-rate", "0") == 2
     capsys.readouterr()
-    assert main(["transmit", str(image), "--system", "analog", "--snr", "10", "--cbr", "1/16", "--out", str(sent)]) == 2
+    assert (
+        main(
+            ["transmit", str(image), "--system", "analog", "--designed-snr", "10", "--cbr", "1/16", "--out", str(sent)]
+        )
+        == 2
+    )
     assert "leaves no channel uses beside preamble" in capsys.readouterr().err
     assert main(["receive", str(image), "--out", "x.png"]) == 2
     assert main(["receive", str(tmp_path / "none.sigmf-meta"), "--out", "x.png"]) == 2

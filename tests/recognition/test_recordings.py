@@ -124,7 +124,7 @@ def test_transmissions_of_a_system(system, expected, tmp_path, capsys):
     """The gain and the noise that the receiver of the frame measures keep analog symbols apart from QPSK with noise."""
     photo, meta = tmp_path / "photo.png", tmp_path / "sent.sigmf-meta"
     photo.write_bytes(png(load("photos", 1, 128)[0].pixels))
-    command = ["transmit", str(photo), "--system", system, "--snr", "10", "--cbr", "1/8", "--out", str(meta)]
+    command = ["transmit", str(photo), "--system", system, "--designed-snr", "10", "--cbr", "1/8", "--out", str(meta)]
     assert main(command) == 0
     lines(capsys)
     assert main(["recognize", str(meta)]) == 0

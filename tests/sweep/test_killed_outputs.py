@@ -162,7 +162,18 @@ def test_figures_replaced_by_force(folder, scenario_data):
 
 def test_a_recording_and_its_image_replaced_by_force(folder):
     paths = [folder / "mine.sigmf-data", folder / "mine.sigmf-meta"]
-    transmit = ["transmit", "sent.png", "--system", "analog", "--snr", "10", "--cbr", "1", "--out", str(paths[1])]
+    transmit = [
+        "transmit",
+        "sent.png",
+        "--system",
+        "analog",
+        "--designed-snr",
+        "10",
+        "--cbr",
+        "1",
+        "--out",
+        str(paths[1]),
+    ]
     found, after = states(transmit, paths)
     assert len(found) >= len(paths)
     assert all(content in (b"mine", whole) for each in found for content, whole in zip(each, after, strict=True))
