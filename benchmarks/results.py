@@ -6,9 +6,10 @@
     python benchmarks/results.py render               # docs/results/*.md and the table in README.md
 
 Stored for each run: results/NAME.csv (means and intervals), results/NAME.json (command, version, commit, date, machine,
-seconds) and docs/results/NAME.png. The pages hold no other numbers. The images are those of the scenario in the
-command. A commit that is not part of the published history is left empty in NAME.json; the page then states version
-and date alone.
+seconds) and docs/results/NAME.png. An entry with `against: LABEL` has results/NAME_paired.csv, too: the difference
+of each other system to that one, paired by image, in the metrics of the figure. The pages hold no other numbers. The
+images are those of the scenario in the command. A commit that is not part of the published history is left empty in
+NAME.json; the page then states version and date alone.
 
 results/experiments/PAGE.yaml has the texts, which state no numbers, and the command of each experiment. The key `x` is
 the horizontal axis of a figure; `tables` are metrics that the figure does not show. An entry with the key `data` is a
@@ -32,18 +33,22 @@ import sys
 from importlib.metadata import version as package_version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import differences
 import outputs
+import result_tables
 import yaml
 
 from channels import UsageError
-from semcom import atomic
+from semcom import atomic, discover
 from semcom.discover import metrics, nearest
 from semcom.results import labels
-from semcom.results.intervals import FEW, Estimate
 from semcom.scenario import load_scenario
 from semcom.training import provenance
+
+if TYPE_CHECKING:
+    from semcom.scenario import Scenario
 
 ROOT = Path(__file__).parents[1]
 SUMMARIES, PAGES, README = ROOT / "results", ROOT / "docs" / "results", ROOT / "README.md"
@@ -52,7 +57,6 @@ _OWN_SIZE = {  # pixels of the images of a source, width first
     **{"camvid": "256 x 192", "streets": "256 x 192", "natural": "128 x 128", "imagenette": "128 x 128"},
     **{"kodak": "768 x 512 or 512 x 768"},
 }
-_GIVEN = ("metric", "unit", "system", "mean", "low", "high", "clusters", "rows")  # columns that are not conditions
 
 
 def experiments() -> dict[str, dict[str, Any]]:
@@ -178,6 +182,9 @@ def collect(name: str, folder: Path) -> None:
 
     entry, rows = chosen(name), table.read(folder)
     outputs.write_text(SUMMARIES / f"{name}.csv", table_formats.as_csv(rows))
+    if "against" in entry:
+        paired = differences.as_csv(rows, entry["metrics"], entry["against"])
+        outputs.write_text(SUMMARIES / f"{name}_paired.csv", paired)
     PAGES.mkdir(exist_ok=True)
     shown = [metric for metric in entry["metrics"] if metric in table.metrics(rows)]
     atomic.write(PAGES / f"{name}.png", plot.figure(rows, folder, entry.get("x"), shown).read_bytes())
@@ -225,8 +232,14 @@ def section(name: str, entry: dict[str, Any]) -> str:
     for metric in [*entry["metrics"], *entry.get("tables", [])]:
         found = [line for line in lines if line["metric"] == metric]
         if found:
-            parts.append(_table(metric, found))
-    conditions = f"Data: {data(origin['command'])}. {origin['transmissions']} transmissions, {_measured(origin)}"
+            parts.append(result_tables.markdown(_title(metric), found))
+    if "against" in entry and (SUMMARIES / f"{name}_paired.csv").is_file():
+        paired = _summary(f"{name}_paired")
+        for metric in dict.fromkeys(line["metric"] for line in paired):
+            title = f"{_title(metric)}: difference to {entry['against']}, paired by image"
+            parts.append(result_tables.markdown(title, [line for line in paired if line["metric"] == metric]))
+    shown = f"{data(origin['command'])}{link(origin['command'])}"
+    conditions = f"Data: {shown}. {origin['transmissions']} transmissions, {_measured(origin)}"
     parts.append(f"```console\n$ {entry['command']}\n```\n\n{conditions} Numbers: `results/{name}.csv`.\n")
     return "\n".join(parts)
 
@@ -247,16 +260,33 @@ def _measured(origin: dict[str, Any]) -> str:
 
 def data(command: str) -> str:
     """Images and repetitions of the scenario that a command `semcom run FILE --set KEY=VALUE ...` transmits."""
-    words = shlex.split(command)
-    overrides = [value for option, value in pairwise(words) if option == "--set"]
-    scenario = load_scenario(ROOT / words[2], overrides)
-    found = []
+    scenario, found = _scenario(command), []
     for images in scenario.images:
         own = _OWN_SIZE.get(images.source.partition(":")[0], "their own number of")
         size = f"{images.size} x {images.size}" if images.size else own
         found.append(f"{images.count or 'all'} images of `{images.source}`, {size} pixels")
     repetitions = scenario.repetitions
     return f"{'; '.join(found)}; {repetitions} repetition{'' if repetitions == 1 else 's'}"
+
+
+def link(command: str) -> str:
+    """Channel-use budgets and channels of the scenario that a command transmits, with a semicolon before."""
+    if not command.startswith("semcom run"):
+        return ""
+    try:
+        scenario = _scenario(command)
+    except UsageError:  # a scenario with a task, which transmits no images
+        return ""
+    of_all = " of all users together" if max(scenario.users) > 1 else ""
+    budgets = ", ".join(map(labels.ratio, scenario.medium_cbr))
+    channels = [discover.title("channel", channel.label) for channel in scenario.channels]
+    plural = "s" if len(channels) > 1 else ""
+    return f"; channel-use budget{of_all}: CBR {budgets}; channel{plural}: {'; '.join(channels)}"
+
+
+def _scenario(command: str) -> Scenario:
+    words = shlex.split(command.splitlines()[0])
+    return load_scenario(ROOT / words[2], [value for option, value in pairwise(words) if option == "--set"])
 
 
 def verbatim(name: str, entry: dict[str, Any]) -> str:
@@ -269,7 +299,7 @@ def verbatim(name: str, entry: dict[str, Any]) -> str:
     origin = _origin_file(name)
     known = origin.is_file()
     measured = _measured(json.loads(origin.read_text(encoding="utf-8"))) if known else entry["measured"].strip()
-    made = f"Data: {entry['data'].strip()}. {measured} Numbers: `results/{name}.csv`.\n"
+    made = f"Data: {entry['data'].strip()}{link(entry.get('command', ''))}. {measured} Numbers: `results/{name}.csv`.\n"
     return f"## {entry['title']}\n\n{text}{table}\n\n{command}{made}"
 
 
@@ -291,7 +321,7 @@ def _value(name: str, where: dict[str, Any], column: str = "") -> str:
     found = [line for line in _summary(name) if all(line[key] == str(value) for key, value in where.items())]
     if len(found) != 1:
         raise UsageError(f"results/{name}.csv has {len(found)} lines with {where}; name exactly one")
-    return found[0][column] if column else _cell(found[0])
+    return found[0][column] if column else result_tables.cell(found[0])
 
 
 def _summary(name: str) -> list[dict[str, str]]:
@@ -300,49 +330,6 @@ def _summary(name: str) -> list[dict[str, str]]:
         raise UsageError(f"results/{name}.csv is missing; measure it: python benchmarks/results.py run {name}")
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _table(metric: str, lines: list[dict[str, str]]) -> str:
-    """Markdown: a line for each condition that varies, a column for each system."""
-    names = [name for name in lines[0] if name not in _GIVEN]
-    varied = [name for name in names if len({line[name] for line in lines}) > 1]
-    systems = list(dict.fromkeys(line["system"] for line in lines))
-    rows: dict[tuple[str, ...], dict[str, str]] = {}
-    for line in lines:
-        cell = _cell(line).replace(", ", ",\N{NO-BREAK SPACE}")  # in a narrow column, below the mean
-        rows.setdefault(tuple(line[name] for name in varied), {})[line["system"]] = cell
-    places = {value: _place(value, place) for place, value in enumerate(dict.fromkeys(sum(rows, ())))}
-    counts = sorted({int(line["clusters"]) for line in lines})
-    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    star = f"; * fewer than {FEW} images, indicative only" if counts[0] < FEW else ""
-    head = [*(labels.axis_label(name) for name in varied), *systems]
-    body = [
-        [*(_plain(value) for value in key), *(cells.get(system, "") for system in systems)]
-        for key, cells in sorted(rows.items(), key=lambda row: [places[value] for value in row[0]])
-    ]
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in [head, ["---"] * len(head), *body])
-    return f"**{_title(metric)}**, mean and 95 % interval, n = {span} images{star}\n\n{table}\n"
-
-
-def _cell(line: dict[str, str]) -> str:
-    found = Estimate(*(float(line[key]) for key in ("mean", "low", "high")), int(line["clusters"]), int(line["rows"]))
-    return f"{found}" + ("*" if found.clusters < FEW else "")
-
-
-def _place(value: str, first: int) -> float:
-    """Numbers ascend, with systems that a condition does not concern at the end; texts stay in their order."""
-    try:
-        return float(value or "inf")
-    except ValueError:
-        return first
-
-
-def _plain(value: str) -> str:
-    """A condition as people write it: 10 for 10.0."""
-    try:
-        return f"{float(value):g}"
-    except ValueError:
-        return value
 
 
 def _title(metric: str) -> str:

@@ -144,7 +144,10 @@ def ratio(value: float) -> str:
 
 
 def csit(rows: pyarrow.Table) -> str:
-    """Channel knowledge of the transmitter, for titles and headings; empty if no channel has fading."""
+    """Channel knowledge of the transmitter, for titles and headings.
+
+    Empty if no channel has fading, or if the labels of all channels state it.
+    """
     if "csit" not in rows.column_names:
         return ""
     channels: dict[str, list[str]] = {}
@@ -153,8 +156,11 @@ def csit(rows: pyarrow.Table) -> str:
             channels.setdefault(knowledge, []).append(discover.title("channel", channel))
     if len(channels) < 2:
         return "".join(map(knowledge_of_transmitter, channels))
-    named = (f"{'average SNR' if known == 'average' else known} ({', '.join(on)})" for known, on in channels.items())
-    return f"CSI at the transmitter: {'; '.join(named)}"
+    named = {"average SNR" if known == "average" else known: on for known, on in channels.items()}
+    if all(_words_of(known) <= _words_of(label) for known, on in named.items() for label in on):
+        return ""
+    groups = (f"{known} ({'; '.join(on)})" for known, on in named.items())  # labels contain commas
+    return f"CSI at the transmitter: {', '.join(groups)}"
 
 
 def knowledge_of_transmitter(csit: str) -> str:
@@ -164,6 +170,10 @@ def knowledge_of_transmitter(csit: str) -> str:
     ('the transmitter knows the average SNR', 'CSI at the transmitter: perfect')
     """
     return "the transmitter knows the average SNR" if csit == "average" else f"CSI at the transmitter: {csit}"
+
+
+def _words_of(text: str) -> set[str]:
+    return set(text.lower().replace(",", " ").split())
 
 
 def _words(name: str) -> str:

@@ -154,7 +154,10 @@ class Sheet:
         from matplotlib.figure import Figure
 
         self._look = look
-        self.columns = math.ceil(across / math.ceil(across / look.columns))  # rows of equal length
+        rows = math.ceil(across / look.columns)
+        if across % rows and across % (rows + 1) == 0 and across > rows + 1:
+            rows += 1  # rows of equal length, as 4 rows of 2 in place of 3, 3 and 2
+        self.columns = math.ceil(across / rows)
         self._rows = math.ceil(across / self.columns) * blocks
         self._width = look.width or 1.0 + look.panel[0] * self.columns
         self.panel_width = self._width / self.columns - 0.6

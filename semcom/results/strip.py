@@ -191,16 +191,17 @@ def _title(table: pyarrow.Table, out: Path, rows: list[Row], across: str, shown:
     swept, row = tables.conditions(table), rows[0]
     names = list(dict.fromkeys(row["image"] for row in rows))
     several = len(names) > 1
-    parts = [] if several else [f"image {names[0]}{_others(len(table['image'].unique()))}"]
+    parts = [] if several else [f"image {names[0]}{_others('image', len(table['image'].unique()))}"]
     users = len(table["user"].unique())
-    parts += [f"user {row['user']}{_others(users)}"] if users > 1 else []
+    parts += [f"user {row['user']}{_others('user', users)}"] if users > 1 else []
     for name in panels.panel_conditions(table, across):
         if name == tables.SOURCE or (several and name == "medium_cbr_budget"):
             continue  # headings name them
         if row[name] is not None:
             if name == "users" and swept[name] == [1]:
                 continue
-            parts.append(labels.condition(name, row[name]) + _others(len(swept[name])))
+            noun = "channel" if name == "channel" else "value"
+            parts.append(labels.condition(name, row[name]) + _others(noun, len(swept[name])))
     knowledge = {str(row["csit"]) for row in rows if row.get("csit") is not None}
     parts += map(labels.knowledge_of_transmitter, knowledge if len(knowledge) == 1 else [])
     if shown:
@@ -208,9 +209,9 @@ def _title(table: pyarrow.Table, out: Path, rows: list[Row], across: str, shown:
     return f"{scenario_file.title(out)}: {', '.join(parts)}"
 
 
-def _others(count: int) -> str:
-    """How many of a number of values are not shown beside one of them."""
-    return f" ({count - 1} more not shown)" if count > 1 else ""
+def _others(noun: str, count: int) -> str:
+    """How many of a number of images, channels or values are not shown beside one of them."""
+    return f" ({count - 1} more {noun}{'s' if count > 2 else ''} not shown)" if count > 1 else ""
 
 
 def _original(out: Path, row: Row) -> Path:

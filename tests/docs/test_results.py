@@ -1,6 +1,7 @@
 """Pages of results are what `make results` renders from the committed summaries."""
 
 import csv
+import io
 import json
 import re
 import runpy
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from mdit_py_plugins.anchors.index import slugify
 
@@ -19,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(ROOT / "benchmarks"))
     results = SimpleNamespace(**runpy.run_path(str(ROOT / "benchmarks" / "results.py")))
+    import differences
+    import result_tables
 EXPERIMENTS = list(results.experiments().values())
 
 
@@ -51,6 +55,7 @@ def test_every_committed_summary_is_shown_with_its_origin():
     committed = {path.stem for path in (ROOT / "results").glob("*.csv")} - {
         "interval_coverage"
     }  # docs/results/intervals.md
+    committed = {name.removesuffix("_paired") for name in committed}  # on the page of the run
     assert committed <= names.keys()
     assert not [name for name in committed if "measured" not in names[name] and not origin(name).is_file()]
     assert not [
@@ -70,6 +75,43 @@ def test_intervals_are_within_the_bounds_of_their_metric():
                     assert not (least is not None and float(row["low"]) < least), (path.name, row)  # NaN: no interval
                     assert not (greatest is not None and float(row["high"]) > greatest), (path.name, row)
     assert checked > 1000
+
+
+def test_a_table_has_no_column_for_a_condition_that_changes_no_number():
+    """The energy of a user depends on the number of users, not on the SNR; the PSNR depends on both."""
+    metric = {"metric": "energy", "unit": "", "system": "Analog DCT", "low": "nan", "high": "nan", "clusters": "8"}
+    grid = [{"users": users, "snr_db": snr_db} for users in ("1", "2") for snr_db in ("0.0", "10.0")]
+    energy = [metric | at | {"mean": str(8 / int(at["users"])), "rows": "8"} for at in grid]
+    assert result_tables.markdown("Energy", energy).splitlines() == [
+        "**Energy**, mean and 95 % interval, the same at every value of SNR, Es/N0 (dB), n = 8 images",
+        "",
+        "| Number of users | Analog DCT |",
+        "| --- | --- |",
+        "| 1 | 8.000 |",
+        "| 2 | 4.000 |",
+    ]
+    psnr = [line | {"mean": line["mean"] + line["snr_db"][0]} for line in energy]
+    assert result_tables.markdown("PSNR", psnr).count("| 10 |") == 2
+
+
+def test_stored_differences_are_paired_by_image():
+    """A constant gain of 3 dB over images of very different PSNR: the interval of the difference has no width."""
+    rows = [
+        {"system": system, "channel": "AWGN", "medium_cbr_budget": 0.1, "users": 1, "user": 0, "snr_db": snr_db}
+        | {"repetition": 0, "image": f"{image}", "bound": False, "psnr": 10.0 * image + snr_db + gain}
+        for system, gain in (("A", 3.0), ("B", 0.0))
+        for snr_db in (0.0, 10.0)
+        for image in range(5)
+    ]
+    plain = pa.Table.from_pylist(rows)
+    unit = {"unit": "dB", "higher_is_better": "True"}
+    run = plain.cast(pa.schema(f.with_metadata(unit) if f.name == "psnr" else f for f in plain.schema))
+    lines = list(csv.DictReader(io.StringIO(differences.as_csv(run, ["psnr", "outage"], "B"))))
+    assert [(line["system"], line["snr_db"], float(line["mean"])) for line in lines] == [
+        ("A", "0.0", 3.0),
+        ("A", "10.0", 3.0),
+    ]
+    assert not [line for line in lines if float(line["high"]) - float(line["low"]) > 1e-9]
 
 
 def origin(name):

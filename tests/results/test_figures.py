@@ -160,7 +160,7 @@ def test_the_legend_of_long_labels_fits(tmp_path, captured, size):
     assert [" ".join(text.get_text().split()) for text in captured[0].legends[0].get_texts()] == labels
 
 
-@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3)])
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3), (8, 2), (9, 3)])
 def test_at_most_three_panels_in_a_row(tmp_path, captured, count, columns):
     plot.figure(rows_of(channels=[f"channel {i}" for i in range(count)]), tmp_path)
     assert len(captured[0].axes) == count
@@ -298,7 +298,7 @@ def test_a_strip_shows_the_chosen_image_channel_and_user(saved, captured):
     ]
     assert np.array_equal(images_of(captured[0])[1][0], np.asarray(Image.open(out / "images" / wanted[0])))
     title = " ".join(captured[0].get_suptitle().split())
-    for words in ("image image 1", "user 1", "Rayleigh fading (1 more not shown)", "7 of 9 values of SNR"):
+    for words in ("image image 1", "user 1", "Rayleigh fading (1 more channel not shown)", "7 of 9 values of SNR"):
         assert words in title
 
 

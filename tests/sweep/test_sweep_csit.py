@@ -38,10 +38,23 @@ def test_the_default_has_the_rows_and_keys_of_runs_without_the_argument(small, t
         assert replace(point, channel=replace(point.channel, arguments=before)).key == point.key
 
 
+def test_figures_group_channels_by_knowledge_unless_their_labels_state_it():
+    def shown(known_by_label):
+        return labels.csit(pyarrow.table({"channel": list(known_by_label), "csit": list(known_by_label.values())}))
+
+    assert (
+        shown({"1x1": "average", "2x1, Alamouti": "average", "2x1, closed loop": "perfect"})
+        == "CSI at the transmitter: average SNR (1x1; 2x1, Alamouti), perfect (2x1, closed loop)"
+    )
+    stated = {"Average SNR": "average", "Delayed CSIT, correlation 0.9": "delayed, correlation 0.9"}
+    assert shown(stated | {"Perfect CSIT": "perfect"}) == ""
+    assert shown(stated | {"Genius": "perfect"}) != ""
+
+
 def test_rows_state_the_knowledge_of_the_transmitter(small, tmp_path):
     channels = [{"name": "rayleigh"}, {"name": "rayleigh", "label": "known", "csit": "perfect"}]
     rows = table.read(run(small | {"channel": channels}, tmp_path / "out"))
-    assert labels.csit(rows) == "CSI at the transmitter: average SNR (Rayleigh fading); perfect (known)"
+    assert labels.csit(rows) == "CSI at the transmitter: average SNR (Rayleigh fading), perfect (known)"
     assert list(table.metrics(rows)) == ["psnr"]
     assert {*table.conditions(rows)} == {"channel", "medium_cbr_budget", "users", "snr_db"}
     for row in rows.to_pylist():
