@@ -131,15 +131,18 @@ def figure(rows: pyarrow.Table, metric: str, hardware: Hardware, out: Path, path
     """
     import matplotlib as mpl
 
-    counted = [one for one in operations(rows, metric, hardware) if one.energy_j is not None]
+    found = operations(rows, metric, hardware)
+    counted = [one for one in found if one.energy_j is not None]
     if not counted:
         raise UsageError("no energy: the operations of no system of this run are counted")
     styles = panels.curve_looks(rows, out, _ACROSS)
     unit = (tables.metrics(rows) | tables.costs(rows))[metric]
     channels = list(dict.fromkeys(one.conditions["channel"] for one in counted))
     note = f"energy on {hardware.name}; filled marker: on the Pareto frontier of its channel and SNR"
+    omitted = dict.fromkeys(labels.system(one.system) for one in found if one.energy_j is None)
+    without = [f"not shown, operations not counted: {', '.join(omitted)}"] if omitted else []
     with mpl.rc_context(look.settings()):
-        sheet = panels.Sheet(len(channels) + 1, 1, [scenario_file.title(out), note], look)
+        sheet = panels.Sheet(len(channels) + 1, 1, [scenario_file.title(out), note, *without], look)
         places = [sheet.drawing.add_subplot(sheet.grid[i]) for i in range(len(channels) + 1)]
         upright = textwrap.fill(_ENERGY, look.characters(sheet.panel_height))
         handles: dict[str, Any] = {}

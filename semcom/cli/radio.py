@@ -130,6 +130,9 @@ def _receive(options: argparse.Namespace) -> int:
     source, out = Path(options.recording), Path(options.out)
     if options.capture is not None:
         _check_capture(Path(options.capture), out, [source, recording.data_file(source)], options.force)
+    if out.is_file() or out.suffix.lower() == ".png":  # else a folder, which is needed for several images
+        _check_png(out)
+        guard_file("--out", out, [source, recording.data_file(source)], options.force)
     received = recording.read(source)
     shared = Shared.read(recording.read(Path(options.shared)).shared if options.shared else received.shared)
     rate = shared.sample_rate if received.sample_rate is None else received.sample_rate
@@ -205,12 +208,17 @@ def _write_capture(
     print(printable(f"figure: {path}"))
 
 
+def _check_png(out: Path) -> None:
+    """Refuse a file for the received image that has another format, or cannot be written."""
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"--out must be a PNG file; name it {out.with_suffix('.png')}")
+    send_inputs.check_output_file("--out", str(out), "received.png")
+
+
 def _outputs(out: Path, images: list[ReceivedImage], sent: int, inputs: list[Path], force: bool) -> list[Path]:
     """File of each received image: --out itself for one image, else numbered files in the folder --out."""
     if sent == 1 and not out.is_dir():
-        if out.suffix.lower() != ".png":
-            raise UsageError(f"--out must be a PNG file; name it {out.with_suffix('.png')}")
-        send_inputs.check_output_file("--out", str(out), "received.png")
+        _check_png(out)
         paths = [out] * len(images)
     else:
         try:

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ def points(options: argparse.Namespace) -> list[Point]:
     """Each system with the channel and the conditions that the options describe."""
     from semcom.scenario.arguments import labelled_part, with_option
     from semcom.scenario.load import scenario_from
+    from semcom.scenario.model import Scenario
 
     systems = [labelled_part(text, "--system") for text in options.system]
     labels = [system["label"] for system in systems]
@@ -47,6 +48,11 @@ def points(options: argparse.Namespace) -> list[Point]:
         "metrics": ["psnr"],
         "seed": options.seed,
     }
+    others = {*scenario, *(field.name for field in fields(Scenario))} - {"sweep"}
+    for setting in options.set:
+        first, dot, _ = setting.partition("=")[0].partition(".")
+        if first in others and not (dot and first == "channel"):
+            raise UsageError(f"--set {setting} is no argument of a system or channel; use the options of the command")
     try:
         found = scenario_from(scenario, options.set, name="send").points()
     except UsageError as error:
@@ -69,6 +75,8 @@ def payload(options: argparse.Namespace) -> bytes | None:
     if options.users != 1:
         raise UsageError("--payload supports one user only: set --users 1")
     check_output_file("--payload-out", options.payload_out, "received.txt")
+    if Path(options.payload).is_char_device():  # /dev/zero has no end
+        raise UsageError(f"--payload {options.payload} is a device; choose a file")
     try:
         data = Path(options.payload).read_bytes()
     except OSError as error:

@@ -79,15 +79,17 @@ class Entry:
         return self._returning(user_modules.load(self.path).build)
 
     def _returning(self, build: Callable[..., Any]) -> Callable[..., Any]:
-        """The `build` of a user-defined file, with an error if it returns nothing."""
+        """The `build` of a user-defined file, with an error if it returns something else."""
 
         @wraps(build)
         def checked(*positional: Any, **named: Any) -> Any:
             with user_modules.beside(self.path):
                 built = build(*positional, **named)
-            if built is None:
-                kind = "System" if self.kind == "system" else "Channel"
-                raise UsageError(f"{self.path}: build returns None; end it with `return {kind}(...)`")
+            kind, needed = ("System", "name") if self.kind == "system" else ("Channel", "medium")
+            if not hasattr(built, needed):
+                returned = "None" if built is None else f"a value of type {type(built).__name__}"
+                hint = "" if self.kind == "system" else "; a system must have the argument cbr"
+                raise UsageError(f"{self.path}: build returns {returned}; end it with `return {kind}(...)`{hint}")
             return built
 
         return checked

@@ -108,9 +108,11 @@ def read(meta: Path) -> Recording:
             fields = file.get_global_info()
             complex_samples, channels = fields[SigMFFile.DATATYPE_KEY].startswith("c"), file.num_channels
             samples = np.asarray(file.read_samples()) if complex_samples and channels == 1 else np.empty(0)
-    except (error.SigMFError, OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+    except (error.SigMFError, OSError, ValueError) as problem:
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise UsageError(f"{meta} cannot be read as a SigMF recording: {reason[:160]}") from None
+    except (KeyError, TypeError, AttributeError):  # raised by sigmf for fields of another type
+        raise UsageError(f"{meta} is no valid SigMF metadata; write the fields global, captures, annotations") from None
     if not complex_samples or channels != 1:
         raise UsageError(f"{meta} has not complex samples of one channel; record those")
     if not np.isfinite(samples).all():

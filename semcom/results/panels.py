@@ -258,11 +258,11 @@ def logarithmic(panel: Axes, horizontal: bool = False) -> None:
         panel: panel to change.
         horizontal: change the horizontal axis instead, with numbers at powers of ten only.
     """
-    from matplotlib.ticker import LogFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 
     if horizontal:
         panel.set_xscale("log")
-        panel.xaxis.set_major_formatter(LogFormatter())
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # 0.01, not 1e-02
         panel.xaxis.set_minor_formatter(NullFormatter())
         return
     panel.set_yscale("log")

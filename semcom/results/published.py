@@ -66,6 +66,8 @@ def read(path: Path) -> list[PublishedPoint]:
     Raises:
         UsageError: the file cannot be read, a column is missing, or a number is invalid.
     """
+    if path.is_char_device():  # /dev/zero has no end
+        raise UsageError(f"{path} is a device; give a CSV file in UTF-8")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

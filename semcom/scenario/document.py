@@ -72,6 +72,8 @@ def read_document(path: Path) -> Document:
     Raises:
         UsageError: the file is missing, unreadable, empty or not valid YAML, or a key occurs twice.
     """
+    if path.is_char_device():  # /dev/zero has no end
+        raise UsageError(f"{path} is a device; give the path of a YAML file")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -294,7 +294,7 @@ def attempt(point: Point, device: str = "cpu", batch: int | None = None) -> Part
         return run_point(point, resolve(device), batch)  # a worker may be on another computer
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit in a file of the user must not end the run as if it were done
         raise PointError(f"{point}: {type(error).__name__}: {error}") from error
 
 

@@ -51,5 +51,5 @@ def read(folder: Path) -> tuple[Settings, dict[str, Any]]:
         values: dict[str, Any] = json.loads(state["settings"])
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return Settings(**values), state
-    except Exception as error:  # damaged pickles raise anything
-        raise UsageError(f"{path} is not a complete checkpoint: {' '.join(str(error).split())[:100]}") from None
+    except Exception:  # damaged pickles raise anything
+        raise UsageError(f"{path} is not a complete checkpoint; train again in another --folder") from None

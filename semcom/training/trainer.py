@@ -115,9 +115,8 @@ class Trainer:
         """The part of the network whose weights are stored in a few bits."""
         name, parts = self.settings.weight_bits_of, dict(self.task.network.named_modules())
         if name not in parts:
-            raise UsageError(
-                f"weight_bits_of: the network has no part {name!r}; {discover.nearest(name, filter(None, parts))}"
-            )
+            largest = [part for part in parts if part and "." not in part]
+            raise UsageError(f"weight_bits_of: the network has no part {name!r}; {discover.nearest(name, largest)}")
         return parts[name]
 
     def _bits(self) -> dict[str, int]:

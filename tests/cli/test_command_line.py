@@ -113,7 +113,7 @@ def test_a_user_file_is_a_channel_if_its_build_has_no_cbr(capsys, tmp_path):
 def test_a_file_that_builds_neither_system_nor_channel_is_refused(capsys, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text("def build():\n    return 3\n")
-    assert "returns int: a channel must return Channel, a system must have the argument cbr" in refused(
+    assert "type int; end it with `return Channel(...)`; a system must have the argument cbr" in refused(
         capsys, "check", str(mine)
     )
 

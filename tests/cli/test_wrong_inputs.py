@@ -34,6 +34,10 @@ FILES = {
     "empty.py": "",
     "broken.py": "def build(:\n",
     "raises.py": "1 / 0\n\ndef build(cbr: float):\n    return None\n",
+    "number.py": "def build(cbr: float):\n    return 3\n",
+    "damaged/checkpoint.pt": "no checkpoint",
+    "list.sigmf-meta": "[1]",
+    "list.sigmf-data": "12345678",
     "metric.py": "LEVEL = 3\n\ndef no_arguments():\n    return 1.0\n",
     "table.csv": "a,b\n1,2\n",
 }
@@ -48,6 +52,7 @@ def folder(tmp_path_factory):
         pixels = np.random.default_rng(number).integers(0, 255, (24, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
     for name, content in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

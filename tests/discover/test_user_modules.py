@@ -19,8 +19,9 @@ NAME = "\xe9"
 
 
 @dataclass
-class Parts:
+class Parts:  # a system has a name
     level: int
+    name: str = "mine"
 
 
 def build(cbr: float, level: int = LEVEL, shift: float = -LEVEL / 2, name: "str | None" = NAME):
@@ -56,6 +57,9 @@ def test_a_build_without_return_is_one_line(tmp_path):
     path.write_text("def build(cbr: float):\n    3\n")
     with pytest.raises(UsageError, match=r"mine.py: build returns None; end it with `return System\(...\)`"):
         discover.find("system", str(path)).load()(cbr=0.1)
+    path.write_text("def build(level: int = 3):\n    return level\n")
+    with pytest.raises(UsageError, match=r"build returns a value of type int; end it with `return Channel\(...\)`"):
+        discover.find("channel", str(path)).load()()
 
 
 def test_a_file_that_cannot_be_imported_leaves_no_module(tmp_path):

@@ -152,12 +152,16 @@ def test_a_full_disk_leaves_complete_rows(scenario_data, undisturbed, tmp_path, 
     assert parts(sweep.run(scenario, out)) == undisturbed
 
 
-def test_a_failing_point_is_named_and_other_rows_are_saved(scenario_data, tmp_path):
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("assert float(snr_db[0]) < 5", "AssertionError"), ("float(snr_db[0]) < 5 or exit(0)", "SystemExit")],
+)
+def test_a_failing_point_is_named_and_other_rows_are_saved(line, name, scenario_data, tmp_path):
     mine = tmp_path / "mine.py"
     text = Path(TOY).read_text()
-    mine.write_text(text.replace("        budget =", "        assert float(snr_db[0]) < 5\n        budget ="))
+    mine.write_text(text.replace("        budget =", f"        {line}\n        budget ="))
     scenario_data["systems"] = [{"name": str(mine), "label": "mine"}]
-    with pytest.raises(sweep.PointError, match=r"mine over rayleigh at 10 dB, 1 user.*AssertionError"):
+    with pytest.raises(sweep.PointError, match=rf"mine over rayleigh at 10 dB, 1 user.*{name}"):
         sweep.run(scenario_from(scenario_data), tmp_path / "out")
     assert {row["snr_db"] for row in table.read(tmp_path / "out").to_pylist()} == {0}
 
