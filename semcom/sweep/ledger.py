@@ -42,7 +42,7 @@ def ledger(system: System | Bound, sample: Sample) -> Ledger:
         return _ledger(None)
     try:
         cost = measure_cost(system, awgn.build(), sample, _SNR_DB, repetitions=1)
-    except Exception as error:  # a system that supports other conditions only; the note says so
+    except (Exception, SystemExit) as error:  # a system that supports other conditions only; the note says so
         unknown = _ledger(None)
         return replace(
             unknown, counted=unknown.counted | {"cost_note": f"not measured: {type(error).__name__}: {error}"}
