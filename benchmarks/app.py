@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from argument_types import whole
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import demo_browser
@@ -60,12 +62,15 @@ def moves_with_frames(page, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--moves", type=int, default=20, help="number of slider moves of each kind (default 20)")
+    parser.add_argument("--moves", type=whole(1), default=20, help="number of slider moves of each kind (default 20)")
     outputs.add_option(parser, "JSON file for the measured seconds")
     parser.add_argument("--before", type=Path, help="JSON file of an earlier --out, whose medians are printed too")
     options = parser.parse_args()
     outputs.check_file(parser, options)
-    before = {} if options.before is None else json.loads(options.before.read_text())
+    try:
+        before = {} if options.before is None else json.loads(options.before.read_text())
+    except (OSError, ValueError):
+        parser.error(f"--before {options.before} cannot be read; give the JSON file of an earlier --out")
     print(f"load average {os.getloadavg()[0]:.1f}")
     print(f"{'system':9} {'time':5} {'before (s)':>10} {'median (s)':>10} {'longest (s)':>11}")
     seconds_by_system = {}
@@ -86,4 +91,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import outputs
 import torch
+from argument_types import real, whole
 
 from channels import awgn
 from channels.modem.transport_block import decode, encode
@@ -325,15 +326,19 @@ def main():
         )
         if count:
             command.add_argument(
-                "--count", type=int, default=count, help="number of images or messages (default %(default)s)"
+                "--count", type=whole(1), default=count, help="number of images or messages (default %(default)s)"
             )
         if measure in (message, quality):
-            command.add_argument("--snr", type=float, nargs="+", metavar="DB", help="SNR (Es/N0), dB")
+            command.add_argument("--snr", type=real(-100, 100), nargs="+", metavar="DB", help="SNR (Es/N0), dB")
         if measure in (quality, mask_cost):
             command.add_argument("--images", default="natural:test", help="image source (default %(default)s)")
         if measure is mask_cost:
-            command.add_argument("--repetitions", type=int, default=2, help="noise realizations per image (default 2)")
-            command.add_argument("--best", type=int, default=32, help="images for best_of_64 (default %(default)s)")
+            command.add_argument(
+                "--repetitions", type=whole(1), default=2, help="noise realizations per image (default 2)"
+            )
+            command.add_argument(
+                "--best", type=whole(1), default=32, help="images for best_of_64 (default %(default)s)"
+            )
     options = parser.parse_args()
     if options.measure is mask_codes:
         outputs.check_figure(parser, options)
@@ -346,4 +351,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

@@ -16,6 +16,7 @@ from functools import partial
 
 import outputs
 import torch
+from argument_types import whole
 
 from channels import awgn, cdl, rayleigh, tdl, uplink
 from channels.certificate import theory
@@ -145,7 +146,7 @@ def sharing():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     outputs.add_option(parser, "folder for the tables")
-    parser.add_argument("--passes", type=int, default=15, help="number of passes, of which the fastest counts")
+    parser.add_argument("--passes", type=whole(1), default=15, help="number of passes, of which the fastest counts")
     parser.add_argument("--throughput-only", action="store_true")
     options = parser.parse_args()
     outputs.check_tables(parser, options, TABLES)
@@ -159,4 +160,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

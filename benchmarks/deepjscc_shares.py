@@ -7,7 +7,9 @@ over SNRs and validation images.
 import argparse
 from unittest import mock
 
+import outputs
 import torch
+from argument_types import real, whole
 
 from channels import awgn
 from channels.rng import seed_for
@@ -25,10 +27,10 @@ SHARES = (0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55)
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", default="natural:val", help="validation images (default %(default)s)")
-    parser.add_argument("--count", type=int, default=16, help="number of images (default %(default)s)")
-    parser.add_argument("--size", type=int, help="image size, pixels (default: original size)")
-    parser.add_argument("--snr", type=float, nargs="+", default=[1, 4, 7, 10, 13, 16, 20], metavar="DB")
-    parser.add_argument("--cbr", type=float, nargs="+", default=[0.126, 1 / 6, 1 / 4, 1 / 3, 1 / 2])
+    parser.add_argument("--count", type=whole(1), default=16, help="number of images (default %(default)s)")
+    parser.add_argument("--size", type=whole(1), help="image size, pixels (default: original size)")
+    parser.add_argument("--snr", type=real(-100, 100), nargs="+", default=[1, 4, 7, 10, 13, 16, 20], metavar="DB")
+    parser.add_argument("--cbr", type=real(), nargs="+", default=[0.126, 1 / 6, 1 / 4, 1 / 3, 1 / 2])
     options = parser.parse_args()
     threads.limit(1)
 
@@ -46,4 +48,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

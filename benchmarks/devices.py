@@ -18,6 +18,7 @@ from pathlib import Path
 
 import outputs
 import torch
+from argument_types import whole
 
 from channels import awgn
 from channels.modem import ldpc, ldpc_rate
@@ -145,7 +146,7 @@ def difference(one: dict, reference: dict) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="photos", help="image source of DeepJSCC, as in kodak (default: photos)")
-    parser.add_argument("--passes", type=int, default=3, help="timed passes of each measurement (default: 3)")
+    parser.add_argument("--passes", type=whole(1), default=3, help="timed passes of each measurement (default: 3)")
     outputs.add_option(parser, "JSON file for the numbers")
     options = parser.parse_args()
     outputs.check_file(parser, options)
@@ -162,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import outputs
+from argument_types import whole
 
 from channels.modem import link_adaptation
 from semcom.cache import in_memory
@@ -217,8 +218,10 @@ def measured(label, codec, images):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--codecs", nargs="+", default=["avif"], choices=list(_writers.CODECS), metavar="CODEC")
-    parser.add_argument("--kodak", type=int, default=len(KODAK), help="number of Kodak images (default %(default)s)")
-    parser.add_argument("--photos", type=int, help="number of photographs at 256 x 256 (default: all)")
+    parser.add_argument(
+        "--kodak", type=whole(0), default=len(KODAK), help="number of Kodak images (default %(default)s)"
+    )
+    parser.add_argument("--photos", type=whole(0), help="number of photographs at 256 x 256 (default: all)")
     outputs.add_option(parser, "CSV file for the table")
     options = parser.parse_args()
     outputs.check_file(parser, options, HEAD)
@@ -241,4 +244,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

@@ -26,6 +26,7 @@ from collections.abc import Callable
 
 import numpy as np
 import outputs
+from argument_types import whole
 
 from semcom.results.intervals import Estimate, difference, difference_of_proportions, estimate, proportion
 
@@ -160,7 +161,7 @@ def coverage(kind: str, count: int, trials: int) -> float:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--trials", type=int, default=40_000, help="simulated samples of each kind and n (default 40000)"
+        "--trials", type=whole(1), default=40_000, help="simulated samples of each kind and n (default 40000)"
     )
     outputs.add_option(parser, "CSV file to write as well")
     options = parser.parse_args(arguments)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import outputs
 import torch
+from argument_types import whole
 
 from channels import awgn, modem
 from channels.modem import ldpc
@@ -97,7 +98,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--codec", default="avif")
     parser.add_argument("--images", default="kodak", help="image source (default %(default)s)")
-    parser.add_argument("--count", type=int, help="number of images (default: all)")
+    parser.add_argument("--count", type=whole(1), help="number of images (default: all)")
     outputs.add_option(parser, "CSV file for the table")
     options = parser.parse_args()
     outputs.check_file(parser, options, HEAD)
@@ -145,4 +146,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

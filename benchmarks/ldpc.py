@@ -23,6 +23,7 @@ from statistics import NormalDist
 import numpy as np
 import outputs
 import torch
+from argument_types import real, whole
 
 from channels.modem import ldpc, ldpc_rate
 from channels.modem.ldpc_code import code
@@ -30,6 +31,7 @@ from channels.modem.qam import demap, map_bits
 from semcom.results.intervals import Estimate, proportion
 
 INFO_BITS, CODED_BITS, BITS_PER_SYMBOL, ITERATIONS = 1024, 2048, 4, 20
+RULES = ("boxplus-phi", "boxplus", "minsum", "offset-minsum")  # rules of the check nodes in Sionna
 CODE = code(2, INFO_BITS)
 BATCH = 512  # allocating the LLRs of thousands of blocks at once takes as long as decoding them
 ROWS = CODE.rows_needed(ldpc_rate.last_position(CODE, CODED_BITS, 0))
@@ -264,13 +266,13 @@ def compare_with_sionna(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     outputs.add_option(parser, "folder for the tables", default=Path("runs/bench"))
-    parser.add_argument("--errors", type=int, default=100, help="number of block errors at each SNR")
-    parser.add_argument("--most", type=int, default=1_000_000, help="largest number of blocks at each SNR")
+    parser.add_argument("--errors", type=whole(1), default=100, help="number of block errors at each SNR")
+    parser.add_argument("--most", type=whole(1), default=1_000_000, help="largest number of blocks at each SNR")
     parser.add_argument(
-        "--points", type=float, nargs="+", default=[5.9, 6.1, 6.3, 6.5, 6.65, 6.8], help="SNRs, Es/N0 in dB"
+        "--points", type=real(-100, 100), nargs="+", default=[5.9, 6.1, 6.3, 6.5, 6.65, 6.8], help="SNRs, Es/N0 in dB"
     )
-    parser.add_argument("--batches", type=int, nargs="+", default=[16, 100, 400])
-    parser.add_argument("--rules", nargs="+", default=["boxplus-phi", "boxplus", "minsum", "offset-minsum"])
+    parser.add_argument("--batches", type=whole(1), nargs="+", default=[16, 100, 400])
+    parser.add_argument("--rules", nargs="+", default=list(RULES), choices=RULES)
     parser.add_argument("--figure", type=Path, default=Path("runs/bench/ldpc_bler.png"))
     parser.add_argument("--quick", action="store_true", help="two SNRs with many errors, one setting of Sionna")
     parser.add_argument("--without-sionna", action="store_true")
@@ -292,4 +294,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

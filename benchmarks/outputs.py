@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 from channels.errors import UsageError
@@ -23,6 +24,15 @@ def add_option(parser, text, default=None, required=False):
     shown = "" if required else f" (default: {default or 'none'})"
     parser.add_argument("--out", type=Path, default=default, required=required, metavar="PATH", help=text + shown)
     add_force_option(parser)
+
+
+def run(main):
+    """Run the main function of a benchmark; a `UsageError`, as for unknown images, is one line and exit status 2."""
+    try:
+        main()
+    except UsageError as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def check_file(parser, options, *heads, option="--out"):

@@ -226,4 +226,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

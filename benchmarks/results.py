@@ -39,6 +39,7 @@ import differences
 import outputs
 import result_tables
 import yaml
+from argument_types import whole
 
 from channels import UsageError
 from semcom import atomic, discover
@@ -343,7 +344,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("list", help="experiments, and whether each has a summary")
     one = commands.add_parser("run", help="measure experiments again")
     one.add_argument("names", nargs="+", metavar="NAME")
-    one.add_argument("--workers", type=int, default=1, help="number of processes (default 1)")
+    one.add_argument("--workers", type=whole(1), default=1, help="number of processes (default 1)")
     collected = commands.add_parser("collect", help="store the summary of a finished run")
     collected.add_argument("name", metavar="NAME")
     collected.add_argument("folder", type=Path, help="folder of the run")

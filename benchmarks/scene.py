@@ -254,7 +254,10 @@ def parser():
             add("--threads", type=whole(1), default=torch.get_num_threads(), help="torch threads")
             add("--bfloat16", action="store_true", help="restore in bfloat16")
             add(
-                "--symbol-rate", type=float, default=link.symbol_rate_hz, help="symbols per second; default %(default)g"
+                "--symbol-rate",
+                type=real(1e-9),
+                default=link.symbol_rate_hz,
+                help="symbols per second; default %(default)g",
             )
             add("--pause", type=real(0), default=0.0, help="seconds between packets; published script: 0.005")
             add("--packet-error", type=real(0, 1), default=0.0, help="packet error rate")

@@ -12,6 +12,7 @@ import time
 
 import outputs
 import torch
+from argument_types import whole
 
 from channels import waveform
 from channels.rng import Rng
@@ -76,7 +77,7 @@ def link_seconds(name, passes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     outputs.add_option(parser, "CSV file for the table", required=True)
-    parser.add_argument("--passes", type=int, default=5, help="number of passes (default: %(default)s)")
+    parser.add_argument("--passes", type=whole(1), default=5, help="number of passes (default: %(default)s)")
     options = parser.parse_args()
     outputs.check_file(parser, options, HEAD)
     torch.set_num_threads(1)
@@ -90,4 +91,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    outputs.run(main)

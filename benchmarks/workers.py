@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from argument_types import whole
+
 DECODING = """
 title: LDPC decoding near its threshold
 systems: [{name: digital, codec: jpeg, adaptation: fixed, modulation: 16qam, code_rate: 0.5}]
@@ -120,10 +122,14 @@ def kill_and_resume(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=0, help="number of kills; 0 measures the speed-up (default: 0)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random times (default: 0)")
-    parser.add_argument("--repetitions", type=int, default=24, help="repetitions of the timed scenario (default: 24)")
-    parser.add_argument("--pairs", type=int, default=3, help="number of timed pairs of runs (default: 3)")
+    parser.add_argument(
+        "--kills", type=whole(0), default=0, help="number of kills; 0 measures the speed-up (default: 0)"
+    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="seed of the random times (default: 0)")
+    parser.add_argument(
+        "--repetitions", type=whole(1), default=24, help="repetitions of the timed scenario (default: 24)"
+    )
+    parser.add_argument("--pairs", type=whole(1), default=3, help="number of timed pairs of runs (default: 3)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:

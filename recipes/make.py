@@ -70,7 +70,10 @@ def train(name, folder, more):
         if (stage / "checkpoint.pt").is_file():
             words = ["semcom", "train", words[2], "--resume", "--folder", str(stage)]
         print(shlex.join([*words, *more]), flush=True)
-        if subprocess.run([sys.executable, "-m", *words, *more]).returncode:
+        status = subprocess.run([sys.executable, "-m", *words, *more]).returncode
+        if status == 2:  # the message of semcom train says what to change
+            raise SystemExit(status)
+        if status:
             raise SystemExit(f"{name}: the training ended early; the same command resumes it")
     result = folder / f"{name}.safetensors"
     for suffix in SUFFIXES:

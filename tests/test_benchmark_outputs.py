@@ -8,6 +8,8 @@ from pathlib import Path
 import matplotlib.figure
 import pytest
 
+from channels import UsageError
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
@@ -118,3 +120,23 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path, capsys):
         outputs.check_figure(*options(tmp_path / "figure.jpg"))
     outputs.check_file(*options(tmp_path / "a.csv"))
     outputs.write_csv(None, [HEAD])
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.name)
+def test_numbers_of_options_have_a_range(path):
+    """`whole` and `real` of argument_types.py refuse what a measurement cannot use, such as no samples."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        given = {keyword.arg: keyword.value for keyword in getattr(call, "keywords", ())}
+        if getattr(given.get("type"), "id", "") in ("int", "float"):
+            assert "choices" in given, f"{path.name}:{call.lineno}"
+
+
+def test_wrong_input_of_a_measurement_is_one_line(monkeypatch, capsys):
+    def main():
+        raise UsageError("no image source 'nowhere'; there are photos")
+
+    monkeypatch.setattr(sys, "argv", ["benchmarks/fitting.py"])
+    with pytest.raises(SystemExit) as ended:
+        outputs.run(main)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "fitting.py: error: no image source 'nowhere'; there are photos\n"
