@@ -36,7 +36,7 @@ app: setup ## start the interactive demo in the browser
 
 screenshots: setup ## save screenshots of the demo in runs/screenshots, and those of the README in docs/
 	@mkdir -p runs/screenshots
-	@SEMCOM_SCREENSHOTS=runs/screenshots $(BIN)/python -m pytest tests/apps/test_app_browser.py -k screenshots
+	@SEMCOM_SCREENSHOTS=runs/screenshots $(BIN)/python -m pytest tests/apps/test_app_browser.py -k widths
 	@cp runs/screenshots/app_compare_desktop.png runs/screenshots/app_hide_desktop.png \
 	  runs/screenshots/app_send_phone.png docs/
 

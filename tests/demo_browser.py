@@ -8,14 +8,16 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from PIL import Image, ImageColor
 
 CHROMIUM = shutil.which("chromium")
-TIMEOUT_MS = 240_000  # the demo imports torch, which is slow on a loaded machine
+COMMAND = [sys.executable, "-m", "semcom", "app"]
+TIMEOUT_MS = 90_000  # the demo imports torch, which is slow on a loaded machine
 
 
 @contextmanager
@@ -27,28 +29,36 @@ def demo(folder):
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {"SEMCOM_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "temporary")}
-    command = [sys.executable, "-m", "semcom", "app", "--no-browser", "--port", str(port)]
+    command = [*COMMAND, "--no-browser", "--port", str(port)]
     with (
         (folder / "server.log").open("wb") as log,
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True) as server,
     ):
         try:
             address = f"http://localhost:{port}"
-            _wait_until_healthy(address, server)
+            _wait_until_healthy(address, server, folder / "server.log")
             yield address
         finally:
-            os.killpg(server.pid, signal.SIGKILL)  # stops `semcom app` and its server without waiting for requests
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)  # stops `semcom app` and its server without waiting for requests
 
 
-def _wait_until_healthy(address, server):
+def _wait_until_healthy(address, server, log):
     end = time.monotonic() + TIMEOUT_MS / 1000
     while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"the demo does not respond; exit status {server.poll()}")
+        if is_healthy(address, 2):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"the demo does not respond; exit status {server.poll()}: {log.read_text()[-2000:]}")
+
+
+def is_healthy(address, timeout_s=30):
+    """Whether the server responds."""
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=timeout_s):
+            return True
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -64,44 +74,56 @@ def chromium():
             browser.close()
 
 
-# Counts the runs of the script that have begun.
-COUNT_RUNS = """
-window.scriptRuns = 0;
-new MutationObserver((changes) => changes.forEach(({ target }) => {
-  if (target.dataset.testScriptState === "running") window.scriptRuns += 1;
-})).observe(document, { attributes: true, attributeFilter: ["data-test-script-state"], subtree: true });
-"""
+def open_page(browser, address, width=1280, height=900, theme="light", prepare=None):
+    """Open a page in a new session and wait until it is idle; a page that does not come is closed again.
 
-
-def open_page(browser, address, width=1280, height=900, theme="light"):
-    """Open a page in a new session and wait until it is idle."""
-    page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme).new_page()
-    page.set_default_timeout(TIMEOUT_MS)
-    page.add_init_script(COUNT_RUNS)
-    page.goto(address)
-    wait_until_loaded(page)
+    `prepare` is called with the empty page.
+    """
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+    try:
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        if prepare is not None:
+            prepare(page)
+        page.goto(address)
+        wait_until_loaded(page)
+    except BaseException:
+        context.close()
+        raise
     return page
 
 
 def wait_until_loaded(page):
     """Wait until a page that has just been opened is complete."""
-    page.wait_for_selector(".semcom-stage figure, .st-key-scenario_text, [data-testid=stVegaLiteChart]")
+    page.wait_for_function(
+        "document.querySelector('.semcom-stage figure, .st-key-scenario_text, [data-testid=stVegaLiteChart],"
+        " [data-testid=stAlertContentError], [data-testid=stException]')"
+    )
     wait_until_idle(page)
+    errors = page.locator('[data-testid="stAlertContentError"]').all_inner_texts()
+    assert not errors, errors
 
 
 def wait_until_idle(page):
     """Wait until the script has run and all images are loaded; check that no exception is shown."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+    page.wait_for_function(
+        """document.querySelector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+        && [...document.images].every(image => image.complete && image.naturalWidth)"""
+    )
     assert page.locator('[data-testid="stException"]').count() == 0
 
 
 @contextmanager
-def script_run(page):
-    """Context with an action that runs the script; it ends when the run has ended."""
-    before = page.evaluate("window.scriptRuns")
+def new_image(page, index):
+    """Context with an action that changes an image of the page; it ends when the new image is there.
+
+    The state of the script does not tell: the browser may draw the end of a short run without its beginning.
+    """
+    before = image_addresses(page)[index]
     yield
-    page.wait_for_function("before => window.scriptRuns > before", arg=before)
+    page.wait_for_function(
+        "([index, before]) => document.images[index] && document.images[index].src !== before", arg=[index, before]
+    )
     wait_until_idle(page)
 
 
@@ -134,6 +156,11 @@ def release(page, label, value):
         " input.dispatchEvent(new Event('change')); }",
         str(value),
     )
+    wait_until_exact(page)
+
+
+def wait_until_exact(page):
+    """Wait until the images are those of the sliders."""
     page.wait_for_function("!document.querySelector('.semcom-stage .status').textContent")
     wait_until_idle(page)
 
@@ -157,18 +184,17 @@ def follows(page, label, value):
 
 
 def switch(page, text):
-    """Press a toggle and wait until the page has run."""
-    with script_run(page):
-        page.locator('[data-testid="stCheckbox"]').filter(has_text=text).locator("label").first.click()
+    """Press a toggle; what it shows tells when the page has run."""
+    page.locator('[data-testid="stCheckbox"]').filter(has_text=text).locator("label").first.click()
 
 
 def settled_screenshot(page):
-    """Screenshot of a page whose layout has come to rest: equal to the one before it."""
+    """Screenshot of a page whose layout has come to rest: equal to the one before it, but for the progress."""
     before = None
     for _ in range(50):
-        now = page.screenshot(animations="disabled")
+        now = page.screenshot(animations="disabled", style=".st-key-progress { visibility: hidden; }")
         if now == before:
-            return now
+            return page.screenshot(animations="disabled")
         before = now
     raise AssertionError("the page does not come to rest")
 
@@ -200,12 +226,29 @@ def move(page, label, key):
     )
 
 
+def check_tab_stops(page, label):
+    """Check that the fifth press of the Tab key on a page just opened reaches the slider with this label."""
+    wanted, stops = page.get_by_role("slider", name=label), []
+    while len(stops) < 5:
+        page.keyboard.press("Tab")
+        stop = page.evaluate("document.activeElement.outerHTML.slice(0, 80)")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+        # Streamlit shows a button that stops the script while it runs.
+        if page.evaluate("!document.activeElement.closest('[data-testid=stStatusWidget]')"):
+            stops.append(stop)
+    raise AssertionError(stops)
+
+
 def serious_findings(page):
     """Serious findings of the accessibility scan axe-core."""
     from axe_playwright_python.sync_playwright import Axe
 
     # The list of pages in the closed sidebar is Streamlit's own, with elements between list and items.
-    found = Axe().run(page, context={"exclude": ['[data-testid="stSidebarNav"]']}).response["violations"]
+    context = {"exclude": ['[data-testid="stSidebarNav"]']}
+    # Browsers make wide tables reachable with the Tab key themselves; the rule asks for an attribute.
+    options = {"resultTypes": ["violations"], "rules": {"scrollable-region-focusable": {"enabled": False}}}
+    found = Axe().run(page, context, options).response["violations"]
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
 
 
@@ -227,5 +270,10 @@ def image_addresses(page):
 
 def pixels(page, index):
     """Pixels of an image of a page, as sent by the server."""
-    with urllib.request.urlopen(image_addresses(page)[index]) as answer:  # a new connection: a reused one may be closed
-        return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB")).astype(int)
+    for _ in range(TIMEOUT_MS // 500):
+        try:  # a new connection: a reused one may be closed
+            with urllib.request.urlopen(image_addresses(page)[index]) as answer:
+                return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB")).astype(int)
+        except urllib.error.HTTPError:  # the script runs again and has not shown the image yet
+            page.wait_for_timeout(500)
+    raise AssertionError("the server has no such image")

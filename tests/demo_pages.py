@@ -66,3 +66,13 @@ def use_small_images(monkeypatch):
 
     monkeypatch.setattr(prefetch, "ask", lambda jobs: None)
     monkeypatch.setattr(photos, "PIXELS", 64 * 64)
+
+
+def received_pixels(photo, system, snr_db):
+    """Pixels of an image received over AWGN, computed without the demo, at the size of its pages."""
+    from semcom_demo import calls, photos
+
+    from semcom.images.files import to_bytes
+
+    image = photos.photographs(photos.PIXELS)[photo]
+    return to_bytes(calls.send_photo(image, calls.make_point(system, "awgn", snr_db)).reception.images[0]).astype(int)

@@ -23,9 +23,10 @@ STYLE = """<style>
 [data-testid="stMetricLabel"] * { color: inherit; opacity: 1; }
 [data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
 [data-testid="stSliderThumbValue"], [data-testid="stSliderThumbValue"] * { color: inherit !important; }
+[data-testid="stSliderTickBar"], [data-testid="stSliderTickBar"] * { color: inherit; transition: none !important; }
 [data-testid="stPageLink"] p { text-decoration: underline; }
 :focus-visible { outline: 3px solid var(--st-primary-color, #0068c9) !important; outline-offset: 2px; }
-.st-key-progress [data-stale="true"] { opacity: 1 !important; }
+[data-stale="true"] { opacity: 1 !important; } /* readable while a slow computer runs the script */
 .st-key-scenario_text textarea { font-family: monospace; }
 [data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */
   position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,8 @@ class Prefetch:
                 job()
             except UsageError:  # the page shows it when the slider is there
                 continue
+            except Exception:  # this thread computes the frames of all visitors
+                logging.getLogger(__name__).exception("a frame of the slider failed")
 
     def _next(self) -> Job:
         """The next frame of the visitor who has waited for the longest time."""

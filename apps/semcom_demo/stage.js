@@ -2,6 +2,7 @@
 // Frames computed beforehand follow a slider at once; the exact images come from Python when it is released.
 
 const stages = new WeakMap();
+const RETRY_MS = 500; // the server has no image of a page whose script runs until it shows the image again
 
 export default function (component) {
   const { data, parentElement } = component;
@@ -20,6 +21,15 @@ function element(tag, className, parent, properties = {}) {
   if (className) created.className = className;
   if (parent) parent.append(created);
   return created;
+}
+
+// Load an image again while it fails and is needed.
+function retried(image, isNeeded) {
+  image.onerror = () => {
+    const src = image.getAttribute("src");
+    setTimeout(() => image.getAttribute("src") === src && isNeeded() && (image.src = src), RETRY_MS);
+  };
+  return image;
 }
 
 class Stage {
@@ -73,12 +83,14 @@ class Stage {
 
   takeFrames(data) {
     this.frames = new Map((data.frames || []).map((frame) => [frame.snr, frame.panels]));
-    for (const panels of this.frames.values()) panels.forEach((panel) => this.load(panel.src));
+    const needed = new Set([...this.frames.values()].flat().map((panel) => panel.src));
+    for (const src of this.images.keys()) if (!needed.has(src)) this.images.delete(src);
+    needed.forEach((src) => this.load(src));
   }
 
   load(src) {
     if (this.images.has(src)) return;
-    const image = new Image();
+    const image = retried(new Image(), () => this.images.get(src) === image);
     image.src = src;
     this.images.set(src, image);
   }
@@ -294,7 +306,8 @@ class Stage {
     const frame = element("div", "frame", figure);
     for (const index of indices) {
       const layer = element("div", "layer", frame);
-      this.slots.set(index, { image: element("img", "", layer, { draggable: false }) });
+      const image = retried(element("img", "", layer, { draggable: false }), () => image.isConnected);
+      this.slots.set(index, { image });
     }
     if (this.view === "curtain") {
       const handle = element("input", "handle", frame, { type: "range", min: 0, max: 100, step: 1, value: this.cut });

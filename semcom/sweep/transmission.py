@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
@@ -240,7 +241,7 @@ def build_system(variant: Variant, cbr: float) -> System | Bound:
 
 def forget() -> None:
     """Build all systems and channels again when they are used next, and measure their costs again."""
-    _built.cache_clear()
+    _built_once.cache_clear()
     _measured_cost.cache_clear()
 
 
@@ -260,8 +261,17 @@ def _measured_cost(
     return ledger(built, moved(_sample([image], message), device))
 
 
-@lru_cache(maxsize=16)  # systems alternate from point to point; limited because networks need memory
+# One thread builds at a time: an import of a library with lazy modules, such as diffusers, fails in two threads.
+_building = threading.RLock()
+
+
 def _built(variant: Variant, cbr: float | None, state: Hashable) -> Any:
+    with _building:
+        return _built_once(variant, cbr, state)
+
+
+@lru_cache(maxsize=16)  # systems alternate from point to point; limited because networks need memory
+def _built_once(variant: Variant, cbr: float | None, state: Hashable) -> Any:
     budget = {} if cbr is None else {discover.BUDGET: cbr}
     try:
         return build_variant(variant, **budget)

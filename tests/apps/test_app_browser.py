@@ -1,7 +1,6 @@
 """The demo in headless Chromium: slider moves, two visitors at once, uploads, and screenshots for the README."""
 
 import os
-import sys
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,13 +12,8 @@ pytest.importorskip("streamlit", reason="the demo is an extra: pip install 'semc
 pytest.importorskip("playwright", reason="playwright is in the dependency group dev")
 pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is in the dependency group dev")
 import demo_browser
-
-APPS = Path(__file__).parents[2] / "apps"
-sys.path.insert(0, str(APPS))  # as Streamlit does
-
-from semcom_demo import calls, photos, words  # noqa: E402
-
-from semcom.images.files import to_bytes  # noqa: E402
+from demo_pages import received_pixels
+from semcom_demo import calls, photos, words
 
 pytestmark = pytest.mark.skipif(demo_browser.CHROMIUM is None, reason="chromium is missing: apt-get install chromium")
 SCREENSHOTS = {
@@ -32,43 +26,16 @@ if not calls.available_systems(["multimodal_generation"]):
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo")
-
-
-@pytest.fixture(scope="module")
-def address(folder):
-    with demo_browser.demo(folder) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with demo_browser.chromium() as instance:
-        yield instance
-
-
-def expected(photo, system, snr_db, **inputs):
-    """Pixels of a received image, computed without the demo."""
-    delivery = calls.send_photo(
-        photos.photographs(photos.PIXELS)[photo], calls.make_point(system, "awgn", snr_db, **inputs)
-    )
-    return to_bytes(delivery.reception.images[0]).astype(int)
-
-
-def test_a_slider_move_changes_the_received_image_and_nothing_is_asked_of_other_servers(browser, address):
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(demo_browser.TIMEOUT_MS)
+def test_a_slider_move_changes_the_received_image_and_nothing_is_asked_of_other_servers(visit, address):
     errors, hosts = [], set()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    # Streamlit first looks for its server below the address of the page, which gives errors 404.
-    page.on(
-        "console", lambda line: errors.append(line.text) if line.type == "error" and "404" not in line.text else None
-    )
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    page.goto(f"{address}/send_a_photo?system=analog")
-    demo_browser.wait_until_loaded(page)
+
+    def record(page):
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        # Streamlit first looks for its server below the address of the page, which gives errors 404.
+        page.on("console", lambda line: line.type == "error" and "404" not in line.text and errors.append(line.text))
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+
+    page = visit("send_a_photo?system=analog", prepare=record)
     assert page.title() == "Send an image - semcom"
     sent, first = demo_browser.pixels(page, 0), demo_browser.pixels(page, 1)
     for _ in range(3):
@@ -77,15 +44,14 @@ def test_a_slider_move_changes_the_received_image_and_nothing_is_asked_of_other_
     assert np.array_equal(demo_browser.pixels(page, 0), sent)
     worse = demo_browser.pixels(page, 1)
     assert np.square(worse - sent).mean() > np.square(first - sent).mean()
-    assert np.abs(worse - expected("astronaut.png", "analog", 7.0)).max() <= 1
+    assert np.abs(worse - received_pixels("astronaut.png", "analog", 7.0)).max() <= 1
     assert page.locator('[data-testid="stAlert"]').count() == 0
     assert not errors
     assert hosts <= {urlsplit(address).netloc, ""}
-    page.context.close()
 
 
-def test_the_address_is_restored_on_reload_and_kept_on_other_pages(browser, address):
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo")
+def test_the_address_is_restored_on_reload_and_kept_on_other_pages(visit):
+    page = visit("send_a_photo")
     demo_browser.choose(page, "System", "analog")
     demo_browser.release(page, "Actual SNR", 4)
     query = dict(parse_qsl(urlsplit(page.url).query))
@@ -105,14 +71,13 @@ def test_the_address_is_restored_on_reload_and_kept_on_other_pages(browser, addr
     page.get_by_role("button", name="Copy link").click()
     page.get_by_text("Link copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.url
-    page.context.close()
 
 
-def test_two_sliders_show_the_cliff(browser, address):
+def test_two_sliders_show_the_cliff(visit):
     """Designed for 10 dB, the digital transmission fails 3 dB below; together with the channel the rate falls too."""
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo")
-    with demo_browser.script_run(page):
-        page.get_by_role("checkbox", name="Move together").uncheck()
+    page = visit("send_a_photo")
+    page.get_by_role("checkbox", name="Move together").uncheck()
+    demo_browser.wait_until_exact(page)
     demo_browser.release(page, "Actual SNR", 7)
     page.get_by_text("Outage: the file could not be decoded").wait_for()
     assert demo_browser.slider(page, "Designed SNR").input_value() == "10"
@@ -121,14 +86,28 @@ def test_two_sliders_show_the_cliff(browser, address):
     page.get_by_text("Outage:").wait_for(state="hidden")
     demo_browser.wait_until_idle(page)
     assert demo_browser.slider(page, "Designed SNR").input_value() == "7"
-    assert np.abs(demo_browser.pixels(page, 1) - expected("astronaut.png", "digital", 7.0)).max() <= 1
-    page.context.close()
+    assert np.abs(demo_browser.pixels(page, 1) - received_pixels("astronaut.png", "digital", 7.0)).max() <= 1
 
 
-def test_two_visitors_at_once_see_their_own_images(browser, address):
+def test_an_image_that_the_server_does_not_have_yet_is_loaded_again(visit):
+    """Streamlit drops the images of a page whose script runs, until the script shows them again."""
+    asked = []
+
+    def lose_first(page):
+        def answer(route):
+            asked.append(route.request.url)
+            route.fulfill(status=404) if asked.count(route.request.url) == 1 else route.continue_()
+
+        page.route("**/media/*.png", answer)
+
+    page = visit("send_a_photo?system=analog", prepare=lose_first)
+    assert {asked.count(source) for source in demo_browser.image_addresses(page)} == {2}
+
+
+def test_two_visitors_at_once_see_their_own_images(visit):
     """Both sliders move before either image is computed."""
-    first = demo_browser.open_page(browser, f"{address}/send_a_photo?system=analog")
-    second = demo_browser.open_page(browser, f"{address}/send_a_photo?system=deepjscc&image=coffee.png")
+    first = visit("send_a_photo?system=analog")
+    second = visit("send_a_photo?system=deepjscc&image=coffee.png")
     for _ in range(3):
         demo_browser.slider(first).press("ArrowLeft")
         demo_browser.slider(second).press("ArrowRight")
@@ -136,16 +115,14 @@ def test_two_visitors_at_once_see_their_own_images(browser, address):
         (first, "astronaut.png", "analog", 7),
         (second, "coffee.png", "deepjscc", 13),
     ):
-        page.wait_for_function("!document.querySelector('.semcom-stage .status').textContent")
-        demo_browser.wait_until_idle(page)
+        demo_browser.wait_until_exact(page)
         assert demo_browser.slider(page).input_value() == str(snr_db)
-        assert np.abs(demo_browser.pixels(page, 1) - expected(photo, system, float(snr_db))).max() <= 1
-    for page in (first, second):
-        page.context.close()
+        assert np.abs(demo_browser.pixels(page, 1) - received_pixels(photo, system, float(snr_db))).max() <= 1
 
 
-def test_uploads_are_checked_and_not_written_to_disk(browser, address, folder, tmp_path):
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo?system=analog")  # which writes no files
+def test_uploads_are_checked_and_not_written_to_disk(visit, folder, tmp_path):
+    page = visit("send_a_photo?system=analog")  # which writes no files
+    demo_browser.frames_are_ready(page)  # nor does the server for earlier pages any more
     files = sorted(folder.rglob("*"))
     page.get_by_role("button", name="Upload").click()
     page.locator('input[type="file"]').set_input_files(
@@ -168,39 +145,70 @@ def test_uploads_are_checked_and_not_written_to_disk(browser, address, folder, t
     page.get_by_text("48 x 40 pixels").wait_for()
     page.keyboard.press("Escape")  # closes the popover
     demo_browser.choose(page, "System", "Image file")
+    page.locator("figcaption").filter(has_text="Image file").wait_for()
     demo_browser.frames_are_ready(page)
     assert sorted(folder.rglob("*")) == files, "the image file that digital makes of the upload is not written to disk"
-    page.context.close()
+
+
+SLIDERS = {"budget": "Radiated power (mW)", "recognition": "SNR (dB)"}
 
 
 @pytest.mark.parametrize("path", SCREENSHOTS)
-def test_screenshots_of_each_page_at_desktop_and_phone_width(browser, address, tmp_path, path):
-    out = Path(os.environ.get("SEMCOM_SCREENSHOTS", tmp_path))
-    page = demo_browser.open_page(browser, f"{address}/{path}")
+def test_each_page_in_both_widths_and_both_themes(visit, tmp_path, path):
+    """Keyboard, accessibility scan, a phone's first screen, and the screenshots of `make screenshots`."""
+    page, label = visit(path), SLIDERS.get(path, "Actual SNR")
     if path == "run_a_scenario":
         page.get_by_role("button", name="Run scenario", exact=True).click()
-        page.wait_for_selector("img")
+        page.locator("img").first.wait_for()
         demo_browser.wait_until_idle(page)
+    else:
+        demo_browser.check_tab_stops(page, label)
     assert not demo_browser.serious_findings(page)
-    if "SEMCOM_SCREENSHOTS" in os.environ and page.get_by_text("Images for dragging").count():
+    save_screenshot(page, path, "desktop", tmp_path)
+    page.set_viewport_size(dict(zip(("width", "height"), WIDTHS["phone"], strict=True)))
+    save_screenshot(page, path, "phone", tmp_path)
+    page.emulate_media(color_scheme="dark")
+    if path == "run_a_scenario":
+        assert not demo_browser.serious_findings(page)
+        return
+    page.reload()
+    demo_browser.wait_until_loaded(page)
+    images = page.locator(".semcom-stage img")
+    chart = page.locator('[data-testid="stVegaLiteChart"]').first
+    for place in (page.get_by_role("slider", name=label), chart if path in SLIDERS else images.nth(1)):
+        box = place.bounding_box()
+        assert box["y"] + box["height"] <= WIDTHS["phone"][1]
+    assert not demo_browser.serious_findings(page)
+    save_screenshot(page, path, "phone_dark", tmp_path)
+    if path in SLIDERS:
+        before = chart.inner_html()
+        page.get_by_role("slider", name=label).press("ArrowLeft")
+        page.wait_for_function("([chart, before]) => chart.innerHTML !== before", arg=[chart.element_handle(), before])
+    else:  # the images follow the slider as soon as the first frames are computed
+        demo_browser.follows(page, label, -10 if int(demo_browser.slider(page).input_value()) > 0 else 20)
+    if "SEMCOM_SCREENSHOTS" in os.environ:
+        page.set_viewport_size(dict(zip(("width", "height"), WIDTHS["desktop"], strict=True)))
+        save_screenshot(page, path, "desktop_dark", tmp_path)
+
+
+def save_screenshot(page, path, kind, folder):
+    """Save a screenshot of the whole page; one of the page Compare if none are asked for."""
+    page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")  # no wider than the window
+    asked = "SEMCOM_SCREENSHOTS" in os.environ
+    if not asked and (path, kind) != ("compare", "desktop"):
+        return
+    if asked and page.get_by_text("Images for dragging").count():
         demo_browser.frames_are_ready(page)
-    for device, (width, height) in WIDTHS.items():
-        page.set_viewport_size({"width": width, "height": height})
-        demo_browser.settled_screenshot(page)
-        height_px = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
-        page.set_viewport_size({"width": width, "height": height_px})
-        screenshot = demo_browser.settled_screenshot(page)
-        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), (
-            "the page is no wider than the window"
-        )
-        assert page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]').count() == 0
-        file = out / f"app_{SCREENSHOTS[path]}_{device}.png"
-        file.write_bytes(demo_browser.small_png(screenshot, sorted(set(words.SYSTEM_COLORS.values()))))
-        marked = {
-            tuple(color)
-            for color in np.unique(np.asarray(Image.open(file).convert("RGB")).reshape(-1, 3), axis=0).tolist()
-        }
-        for color in page.eval_on_selector_all("strong.colored", "all => all.map(one => one.style.borderColor)"):
-            assert tuple(int(part) for part in color[4:-1].split(",")) in marked
-        assert file.stat().st_size < 300_000
-    page.context.close()
+    size = page.viewport_size
+    height_px = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+    page.set_viewport_size({"width": size["width"], "height": height_px})
+    screenshot = demo_browser.settled_screenshot(page)
+    page.set_viewport_size(size)
+    file = Path(os.environ.get("SEMCOM_SCREENSHOTS", folder)) / f"app_{SCREENSHOTS[path]}_{kind}.png"
+    file.write_bytes(demo_browser.small_png(screenshot, sorted(set(words.SYSTEM_COLORS.values()))))
+    marked = {
+        tuple(color) for color in np.unique(np.asarray(Image.open(file).convert("RGB")).reshape(-1, 3), axis=0).tolist()
+    }
+    for color in page.eval_on_selector_all("strong.colored", "all => all.map(one => one.style.borderColor)"):
+        assert tuple(int(part) for part in color[4:-1].split(",")) in marked
+    assert file.stat().st_size < 300_000

@@ -319,6 +319,18 @@ def test_visitors_take_turns_with_their_frames_and_pages_come_first():
     assert done == [("first", 1), ("second", 1), ("first", 2), ("second", 2), ("first", 3)]
 
 
+def test_a_frame_that_fails_does_not_stop_the_frames_of_others(caplog):
+    def fail():
+        raise ImportError("a library that another thread is importing")
+
+    worker, done = prefetch.Prefetch(lambda visitor: True), threading.Event()
+    with worker.paused():
+        worker.ask("first", [fail])
+        worker.ask("second", [done.set])
+    assert done.wait(10)
+    assert "another thread is importing" in caplog.text
+
+
 def test_the_first_frames_are_spread_over_all_snrs():
     order = prefetch.order(7, shots.FRAME_SNRS_DB)
     assert sorted(order) == sorted(shots.FRAME_SNRS_DB)

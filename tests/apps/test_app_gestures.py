@@ -1,4 +1,4 @@
-"""Gestures in headless Chromium: curtain, zoom, play, keyboard, a phone's first screen, and an accessibility scan."""
+"""Gestures in headless Chromium: curtain, zoom, play, other realizations, the quiz and the story."""
 
 import csv
 import io
@@ -10,10 +10,10 @@ from PIL import Image
 pytest.importorskip("streamlit", reason="the demo is an extra: pip install 'semcom[app]'")
 pytest.importorskip("playwright", reason="playwright is in the dependency group dev")
 import demo_browser
-from test_app_browser import SCREENSHOTS, address, browser, expected, folder  # noqa: F401
+from demo_pages import received_pixels
+from semcom_demo import calls
 
 pytestmark = pytest.mark.skipif(demo_browser.CHROMIUM is None, reason="chromium is missing: apt-get install chromium")
-FOCUS = "document.activeElement.outerHTML.slice(0, 80)"
 
 
 def shown(page):
@@ -21,8 +21,8 @@ def shown(page):
     return np.asarray(Image.open(io.BytesIO(page.locator(".semcom-stage .frame").first.screenshot())).convert("RGB"))
 
 
-def test_the_curtain_moves_by_mouse_and_by_keys(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo?system=analog&snr=-10")
+def test_the_curtain_moves_by_mouse_and_by_keys(visit):
+    page = visit("send_a_photo?system=analog&snr=-10")
     demo_browser.frames_are_ready(page)  # a run with new frames would draw the edges of the image anew
     page.get_by_role("combobox", name="View").select_option("curtain")
     demo_browser.wait_until_idle(page)
@@ -41,11 +41,10 @@ def test_the_curtain_moves_by_mouse_and_by_keys(browser, address):  # noqa: F811
     assert np.array_equal(at_quarter[:, left], at_more[:, left]), "the original stays to the left of the curtain"
     assert np.array_equal(at_quarter[:, right], at_more[:, right])
     assert not np.array_equal(at_quarter[:, middle], at_more[:, middle])
-    page.context.close()
 
 
-def test_zoom_is_the_same_for_all_images(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo?system=analog")
+def test_zoom_is_the_same_for_all_images(visit):
+    page = visit("send_a_photo?system=analog")
     page.get_by_role("button", name="Zoom in").click()
     page.get_by_role("button", name="Zoom in").click()
     page.locator(".semcom-stage .frame").first.press("ArrowRight")
@@ -55,16 +54,15 @@ def test_zoom_is_the_same_for_all_images(browser, address):  # noqa: F811
     assert len(transforms) == 2
     assert transforms[0] == transforms[1]
     assert "scale(2.25)" in transforms[0]
-    page.context.close()
 
 
-def test_frames_follow_the_slider_before_it_is_released_and_equal_the_transmissions(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo?system=analog")
+def test_frames_follow_the_slider_before_it_is_released_and_equal_the_transmissions(visit):
+    page = visit("send_a_photo?system=analog")
     demo_browser.frames_are_ready(page)
     for snr_db in (-6, 15):
         demo_browser.drag(page, "Actual SNR", snr_db)
         assert page.locator(".semcom-stage img").nth(1).get_attribute("data-snr") == str(snr_db)
-        difference = demo_browser.pixels(page, 1) - expected("astronaut.png", "analog", float(snr_db))
+        difference = demo_browser.pixels(page, 1) - received_pixels("astronaut.png", "analog", float(snr_db))
         assert np.abs(difference).max() <= 1
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("document.querySelectorAll('.semcom-stage img')[1].dataset.snr < 15")
@@ -81,7 +79,6 @@ def test_frames_follow_the_slider_before_it_is_released_and_equal_the_transmissi
     for kind in ("GIF", "WEBP"):
         movie = Image.open(io.BytesIO(demo_browser.download(page, f"Animation ({kind})")))
         assert (movie.n_frames, movie.format) == (31, kind)
-    page.context.close()
 
 
 def opened(content):
@@ -89,8 +86,8 @@ def opened(content):
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
-def test_an_outage_is_gray_or_concealed_by_the_last_decoded_image(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo?snr=10&designed=10")
+def test_an_outage_is_gray_or_concealed_by_the_last_decoded_image(visit):
+    page = visit("send_a_photo?snr=10&designed=10")
     decoded = demo_browser.pixels(page, 1)
     demo_browser.release(page, "Actual SNR", 6)
     page.get_by_text("Outage: the file could not be decoded").wait_for()
@@ -98,27 +95,17 @@ def test_an_outage_is_gray_or_concealed_by_the_last_decoded_image(browser, addre
     page.get_by_role("combobox", name="Outage").select_option("concealed")
     page.get_by_text("Concealed: the image decoded at 10 dB.").wait_for()
     assert np.array_equal(demo_browser.pixels(page, 1), decoded)
-    page.context.close()
 
 
-def test_another_realization_is_another_fade_and_curves_are_means(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/compare?systems=analog&channel=rayleigh&cbr=1/96")
-    first = demo_browser.pixels(page, 1)
-    with demo_browser.script_run(page):
+def test_another_realization_is_another_fade(visit):
+    page = visit("compare?systems=analog&channel=rayleigh&cbr=1/96")
+    with demo_browser.new_image(page, 1):
         page.get_by_role("button", name="Another realization").click()
     page.wait_for_url("**seed=1**")
-    assert not np.array_equal(demo_browser.pixels(page, 1), first)
-    demo_browser.switch(page, "Curves over SNR, mean of 50 realizations")
-    page.get_by_text("Mean over 50 fading realizations").wait_for()
-    demo_browser.wait_until_idle(page)
-    charts = page.locator('[data-testid="stVegaLiteChart"]')
-    charts.nth(1).wait_for()  # The browser loads its charts' code after the script has ended.
-    assert charts.count() == 2, "the mean with its band, and outages"
-    page.context.close()
 
 
-def test_what_crossed_the_channel_is_drawn(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/send_a_photo?channel=tdl")
+def test_what_crossed_the_channel_is_drawn(visit):
+    page = visit("send_a_photo?channel=tdl")
     demo_browser.switch(page, "What crossed the channel")
     for text in ("Modulation and code rate", "Budget of", "Symbols sent", "white: pilots"):
         page.get_by_text(text).first.wait_for()
@@ -127,23 +114,17 @@ def test_what_crossed_the_channel_is_drawn(browser, address):  # noqa: F811
     bars = np.asarray(Image.open(io.BytesIO(budget.screenshot())).convert("RGB")).astype(int)
     blue = np.abs(bars - [0, 114, 178]).max(2) <= 8
     assert blue.any(1).sum() > 20, "the bar of the budget is more than a line"
-    page.goto(f"{address}/hide_a_file")
-    demo_browser.wait_until_loaded(page)
-    demo_browser.switch(page, "What crossed the channel")
-    page.get_by_text("Mask sent").wait_for()
-    page.get_by_text("Bit errors after decoding: 0").wait_for()
-    page.context.close()
 
 
-@pytest.mark.skipif("street_scene" not in SCREENSHOTS, reason="weights are missing")
-def test_the_street_quiz_hides_the_scene_until_it_is_answered(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/street_scene")
+@pytest.mark.skipif(not calls.available_systems(["scene"]), reason="weights are missing")
+def test_the_street_quiz_hides_the_scene_until_it_is_answered(visit):
+    page = visit("street_scene")
     demo_browser.switch(page, "Quiz")
     page.wait_for_function("document.querySelectorAll('.semcom-stage figure').length == 2")
     groups = page.get_by_role("radiogroup")
+    groups.nth(3).wait_for()  # the questions come after the images
     for number in range(groups.count()):
-        with demo_browser.script_run(page):
-            groups.nth(number).locator("label").first.click()
+        groups.nth(number).locator("label").first.click()
     page.get_by_text("answers are correct").wait_for()
     page.wait_for_function("document.querySelectorAll('.semcom-stage figure').length == 4")
     demo_browser.switch(page, "Show the road")
@@ -151,74 +132,19 @@ def test_the_street_quiz_hides_the_scene_until_it_is_answered(browser, address):
     for index in (0, 2, 3):
         red, _, blue = demo_browser.pixels(page, index).transpose(2, 0, 1)
         assert (red > blue + 40).mean() > 0.1, "a tenth of the image is yellow"
-    page.context.close()
 
 
-def test_the_story_kills_the_digital_image_and_goes_on(browser, address):  # noqa: F811
-    page = demo_browser.open_page(browser, address)
+def test_the_story_kills_the_digital_image_and_goes_on(visit):
+    page = visit()
     page.get_by_text("Drag the actual SNR to the left").wait_for()
     demo_browser.release(page, "Actual SNR", 6)
     page.get_by_text("Outage: the file could not be decoded").wait_for()
     page.get_by_role("button", name="Next step: 2. The graceful curve").click()
     page.get_by_text("compare the analog transmission").wait_for()
-    with demo_browser.script_run(page):
-        page.locator("label").filter(has_text="4. Fading").click()
+    page.locator("label").filter(has_text="4. Fading").click()
     page.get_by_role("button", name="Another realization").wait_for()
-    assert "channel=rayleigh" in page.url
-    assert "step=4" in page.url
+    page.wait_for_url("**channel=rayleigh**step=4")
     page.get_by_text("Notebook: notebooks/09").click()
     page.get_by_role("link", name="Continue on the page Compare systems").click()
     page.get_by_role("heading", name="Compare systems").wait_for()
-    demo_browser.wait_until_idle(page)
-    assert "channel=rayleigh" in page.url
-    page.context.close()
-
-
-@pytest.mark.parametrize(
-    ("path", "label"),
-    [
-        ("send_a_photo?system=analog", "Actual SNR"),
-        ("recognition", "SNR (dB)"),
-    ],
-)
-def test_the_slider_is_within_five_tab_stops(browser, address, path, label):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/{path}")
-    if label == "Actual SNR":
-        demo_browser.frames_are_ready(page)
-    page.get_by_role("button", name="Stop", exact=True).wait_for(state="hidden")  # Streamlit's, while a script runs
-    wanted, stops = page.get_by_role("slider", name=label), []
-    for _ in range(5):
-        page.keyboard.press("Tab")
-        stops.append(page.evaluate(FOCUS))
-        if wanted.evaluate("element => element === document.activeElement"):
-            break
-    else:
-        raise AssertionError(stops)
-    page.context.close()
-
-
-@pytest.mark.parametrize(("path", "label"), [("budget", "Radiated power (mW)"), ("recognition", "SNR (dB)")])
-def test_a_phone_shows_slider_and_chart_first(browser, address, path, label):  # noqa: F811
-    page = demo_browser.open_page(browser, f"{address}/{path}", width=390, height=844)
-    chart = page.locator('[data-testid="stVegaLiteChart"]').first
-    before = chart.inner_html()
-    for place in (page.get_by_role("slider", name=label), chart):
-        box = place.bounding_box()
-        assert box["y"] + box["height"] <= 844
-    with demo_browser.script_run(page):
-        page.get_by_role("slider", name=label).press("ArrowLeft")
-    page.wait_for_function("([chart, before]) => chart.innerHTML !== before", arg=[chart.element_handle(), before])
-    page.context.close()
-
-
-@pytest.mark.parametrize("path", sorted(SCREENSHOTS.keys() - {"budget", "recognition", "run_a_scenario"}))
-def test_a_phone_shows_image_and_slider_first_and_axe_finds_nothing_serious(browser, address, path):  # noqa: F811
-    """The images follow the slider as soon as the first frames are computed."""
-    page = demo_browser.open_page(browser, f"{address}/{path}", width=390, height=844, theme="dark")
-    for place in (demo_browser.slider(page), page.locator(".semcom-stage img").nth(1)):
-        box = place.bounding_box()
-        assert box["y"] + box["height"] <= 844, path
-    assert not demo_browser.serious_findings(page)
-    start = int(demo_browser.slider(page).input_value())
-    demo_browser.follows(page, "Actual SNR", -10 if start > 0 else 20)
-    page.context.close()
+    page.wait_for_url("**channel=rayleigh**")

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from semcom.images.sources import load
 from semcom.link import Link
 from semcom.results import table
 from semcom.scenario.load import scenario_from
+from semcom.sweep import transmission
 from semcom.sweep.run_folder import RunFolder
 from semcom.system import Sample
 
@@ -272,3 +275,21 @@ def test_the_whole_table_has_the_columns_of_all_systems(scenario_data, tmp_path)
     before = (out / "rows.parquet").read_bytes()
     sweep.run(scenario_from(scenario_data), out)
     assert (out / "rows.parquet").read_bytes() == before
+
+
+def test_threads_build_a_system_once(scenario_data, monkeypatch):
+    """As two visitors of the demo do."""
+    builds, build = [], transmission.build_variant
+
+    def slow(variant, **budget):
+        builds.append(variant)
+        time.sleep(0.1)  # longer than the other thread needs to begin
+        return build(variant, **budget)
+
+    monkeypatch.setattr(transmission, "build_variant", slow)
+    (variant, *_) = scenario_from(scenario_data).systems
+    transmission.forget()
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(transmission.build_system, [variant] * 2, [0.125] * 2)
+    assert first is second
+    assert builds == [variant]
