@@ -33,7 +33,7 @@ TABLES = {
     ),
     "uplink_sum_rate": (
         *("SNR (dB)", "Two superposed users, sum", "Two orthogonal users at equal energy, sum"),
-        "One user alone (bound)",
+        "One user alone, bound of each user",
     ),
 }
 

@@ -74,7 +74,7 @@ SEMANTIC = (
 )
 METRICS = {"psnr": "PSNR (dB)", "label_map_miou": "Label map mIoU", "clip_image_similarity": "CLIP image similarity"}
 COLUMNS = {
-    "samples": "Samples",
+    "samples": "Samples per image",
     "measured_snr_db": "Measured SNR (dB)",
     "gnuradio": "{}GNU Radio{}",
     "own": "{}channel waveform{}",

@@ -12,7 +12,7 @@ blind: the same for frames of 1024 channel uses with random gain and phase: ever
     recognizers, beside the likelihood averaged over unknown phase and SNR, the bound where nothing is known.
 learned: a learned recognizer on the frames of `blind`.
 systems: what a receiver that knows only gain and noise recognizes in the symbols of each system: the share of frames of
-    embedded photographs that are taken for each modulation or for Gaussian symbols.
+    embedded photographs that are recognized as each modulation or as Gaussian symbols, beside what was transmitted.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ SNR_DB = (-10, -6, -2, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20)
 KNOWLEDGE = ("all", "all but phase", "nothing")
 SYSTEMS = ("digital", "analog", "deepjscc", "carrier_image", "scene", "multimodal_generation")
 SYSTEM_SNR_DB = (0, 10, 20)
+_NOISE_FREE = 1e-3  # noise variance at which no modulation is confused: that of the transmitted symbols
 HEADS = {  # first columns of each table
     "accuracy": ("Modulations", "Channel uses", "Known"),
     "blind": ("Recognizer", "Frames"),
     "learned": ("Recognizer", "Frames"),
-    "systems": ("System", "SNR (dB)"),
+    "systems": ("System", "SNR (dB)", "Transmitted"),
 }
+_NAMES = {**{name: name.upper() for name in QAM}, "gaussian": "Gaussian"}
 
 
 def received(name: str, uses: int, snr_db: float, frames: int) -> torch.Tensor:
@@ -125,7 +127,7 @@ def learned(frames: int, snrs_db: Sequence[float], name: str) -> list[list[str]]
 
 def systems(count: int) -> list[list[str]]:
     names = (*QAM[1:], "gaussian")
-    table = [[*HEADS["systems"], *(f"taken for {name} (%)" for name in names)]]
+    table = [[*HEADS["systems"], *(f"Recognized as {_NAMES[name]} (%)" for name in names)]]
     photos = images.load("photos", count=count, size=128)
     sample = Sample(torch.stack([photo.pixels for photo in photos]), captions=("a photograph",) * count)
     for name in SYSTEMS:
@@ -134,20 +136,37 @@ def systems(count: int) -> list[list[str]]:
             seeds = [seed_for("recognition", name, photo.name) for photo in photos]
             with torch.no_grad():
                 delivery = link.deliver(sample, float(snr_db), seeds, record_signals=True)
-            frames = [
-                row[:uses]
-                for row, uses in zip(delivery.signals.received.symbols, delivery.uses.tolist(), strict=True)
-                if uses
-            ]
-            found = [
-                log_likelihoods(row[None, -512:], names, noise_variance=10 ** (-snr_db / 10), gain=1.0, phase="unknown")
-                for row in frames
-            ]
-            decided = torch.cat(found).argmax(1)
-            shares = [f"{100 * float((decided == index).double().mean()):.0f}" for index in range(len(names))]
-            table.append([name, str(snr_db), *shares])
+            uses = delivery.uses.tolist()
+            sent = _shares(delivery.signals.sent, uses, names, _NOISE_FREE)
+            shares = _shares(delivery.signals.received.symbols, uses, names, 10 ** (-snr_db / 10))
+            transmitted = ", ".join(
+                _NAMES[one] + (f" ({share:.0f} %)" if share < 100 else "")
+                for one, share in zip(names, sent, strict=True)
+                if share
+            )
+            table.append(
+                [discover.title("system", name), str(snr_db), transmitted, *(f"{share:.0f}" for share in shares)]
+            )
             print(*table[-1], flush=True)
     return table
+
+
+def _shares(symbols: torch.Tensor, uses: Sequence[int], names: Sequence[str], noise_variance: float) -> list[float]:
+    """Percentage of the rows whose last 512 channel uses are recognized as each modulation."""
+    decided = [
+        int(
+            log_likelihoods(
+                row[None, max(0, count - 512) : count],
+                names,
+                noise_variance=noise_variance,
+                gain=1.0,
+                phase="unknown",
+            ).argmax()
+        )
+        for row, count in zip(symbols, uses, strict=True)
+        if count
+    ]
+    return [100 * decided.count(index) / len(decided) for index in range(len(names))]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -175,7 +175,9 @@ def class_colors(options):
         print(f"{name}, gain per byte: PSNR {gain['psnr']} dB, SSIM {gain['ssim']}, ", end="")
         print(f"mIoU {mean:.4f} [{low:.4f}, {high:.4f}]")
         if name == "GAN":
-            table.append(["Gain of the GAN per byte", f"{mean:.4f} [{low:.4f}, {high:.4f}]", gain["psnr"]])
+            table.append(
+                ["Gain of the class colors per byte, with the GAN", f"{mean:.4f} [{low:.4f}, {high:.4f}]", gain["psnr"]]
+            )
     return table
 
 
