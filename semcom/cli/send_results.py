@@ -82,13 +82,13 @@ def _head(name: str) -> str:
 
 
 def caption(system: str, delivery: Delivery) -> list[str]:
-    """The caption of a received image: system, channel uses, PSNR, MS-SSIM and outage of the first user."""
+    """The caption of a received image: title of the system, channel uses, PSNR, MS-SSIM and outage of the first user."""
     psnr, ms_ssim, outage = (_value(name, delivery) for name in ("psnr", "ms_ssim", "outage"))
     quality = [] if psnr is None else [f"PSNR {psnr:.2f} dB"]
     if ms_ssim is not None:
         quality.append(f"MS-SSIM {ms_ssim:.3f}")
     failed = [] if outage is None else ["outage: yes" if outage else "outage: no"]
-    return [system, f"{int(delivery.uses[0])} channel uses", ", ".join(quality), *failed]
+    return [discover.title("system", system), f"{int(delivery.uses[0])} channel uses", ", ".join(quality), *failed]
 
 
 def _value(name: str, delivery: Delivery) -> float | None:
