@@ -82,7 +82,7 @@ def _head(name: str) -> str:
 
 
 def caption(system: str, delivery: Delivery) -> list[str]:
-    """The caption of a received image: title of the system, channel uses, PSNR, MS-SSIM and outage of the first user."""
+    """The caption of a received image: title of the system, channel uses, PSNR, MS-SSIM and outage of user 0."""
     psnr, ms_ssim, outage = (_value(name, delivery) for name in ("psnr", "ms_ssim", "outage"))
     quality = [] if psnr is None else [f"PSNR {psnr:.2f} dB"]
     if ms_ssim is not None:
