@@ -236,7 +236,7 @@ def section(name: str, entry: dict[str, Any]) -> str:
             parts.append(result_tables.markdown(_title(metric), found))
     if "against" in entry and (SUMMARIES / f"{name}_paired.csv").is_file():
         paired = _summary(f"{name}_paired")
-        for metric in dict.fromkeys(line["metric"] for line in paired):
+        for metric in dict.fromkeys(line["metric"] for line in paired if float(line["mean"])):  # some image differs
             title = f"{_title(metric)}: difference to {entry['against']}, paired by image"
             parts.append(result_tables.markdown(title, [line for line in paired if line["metric"] == metric]))
     shown = f"{data(origin['command'])}{link(origin['command'])}"
