@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from semcom.results import labels
 from semcom.results.intervals import FEW, Estimate
 
@@ -51,7 +53,8 @@ def _changes_nothing(name: str, varied: list[str], lines: list[dict[str, str]]) 
 def cell(line: dict[str, str]) -> str:
     """Mean and interval of a line of a summary; a star marks fewer than five images."""
     found = Estimate(*(float(line[key]) for key in ("mean", "low", "high")), int(line["clusters"]), int(line["rows"]))
-    return f"{found}" + ("*" if found.clusters < FEW else "")
+    text = re.sub(r"^(\S+) \[\1, \1\]$", r"\1", f"{found}")  # an interval within the last digit shown
+    return text + ("*" if found.clusters < FEW else "")
 
 
 def _place(value: str, first: int) -> float:

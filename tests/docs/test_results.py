@@ -90,6 +90,8 @@ def test_a_table_has_no_column_for_a_condition_that_changes_no_number():
         "| 1 | 8.000 |",
         "| 2 | 4.000 |",
     ]
+    energy[0] |= {"low": "7.99999", "high": "8.00001"}
+    assert result_tables.cell(energy[0]) == "8.000"
     psnr = [line | {"mean": line["mean"] + line["snr_db"][0]} for line in energy]
     assert result_tables.markdown("PSNR", psnr).count("| 10 |") == 2
 
