@@ -225,7 +225,8 @@ class Panels(Sheet):
 
     def _ticks(self, plan: Plan, lowest: Iterable[Axes]) -> None:
         """Mark the values of the swept quantity on the axis, where they leave room for their texts."""
-        texts = [printable(labels.plain(value)) for value in plan.along]
+        text = labels.ratio if plan.across == "medium_cbr_budget" else labels.plain
+        texts = [printable(text(value)) for value in plan.along]
         if not is_text(plan.along):
             texts = [text.replace("-", "\N{MINUS SIGN}") for text in texts]
         places = positions(plan.along)

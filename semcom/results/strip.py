@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +96,12 @@ def figure(table: pyarrow.Table, out: Path, choice: Choice | None = None, look: 
     first = 1 if choice.crop is None else 2  # columns of the original
     grids = [Grid(block, table, across, levels, several) for block in blocks]
     columns = first + max(len(grid.columns) for grid in grids)
+    scale = look.font_size / 9
+    width = look.width or (0.3 + 1.45 * columns) * scale
+    cell = (width - 0.3) / columns
+    look = replace(look, largest=cell * 72 / (0.56 * 10))  # ten characters, as of a word, fit into a column
+    scale = look.font_size / 9
     with mpl.rc_context(look.settings() | {"axes.grid": False}):
-        scale = look.font_size / 9
-        width = look.width or (0.3 + 1.45 * columns) * scale
-        cell = (width - 0.3) / columns
         title = _title(table, out, found, across, f"{len(levels)} of {len(values)}" if levels != values else "")
         title += f"; {legend(found)}{' (metrics: whole image)' if choice.crop else ''}"
         title = "\n".join(textwrap.wrap(printable(title), look.characters(width)))

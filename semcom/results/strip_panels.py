@@ -91,7 +91,7 @@ class Grid:
                 Rectangle((x - 0.5, y - 0.5), wide, high, fill=False, edgecolor="#E69F00", linewidth=1.5)
             )
             axes[0, 1].imshow(part(sent, crop), interpolation="nearest")
-            axes[0, 1].set_title("Original, enlarged")
+            axes[0, 1].set_title(textwrap.fill("Original, enlarged", look.characters(cell)))
         first = 1 if crop is None else 2
         for row, (line, column) in self.places:
             panel = axes[line, first + column]

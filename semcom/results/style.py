@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,17 +46,19 @@ class Format:
         width: width in inches; None for a width that depends on the number of panels.
         height: height in inches; None for a height that depends on the content.
         style: "paper", or "slides" for larger text and thicker lines.
+        largest: largest size of the text in points, for narrow panels.
     """
 
     suffix: str = "png"
     width: float | None = None
     height: float | None = None
     style: str = "paper"
+    largest: float = math.inf
 
     @property
     def font_size(self) -> float:
         """Size of the text in points."""
-        return 15.0 if self.style == "slides" else 9.0 if self.width is None else 8.0
+        return min(self.largest, 15.0 if self.style == "slides" else 9.0 if self.width is None else 8.0)
 
     @property
     def panel(self) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Figures for papers: fonts, labels as written, sizes, colors, differences, published curves and image strips."""
 
+import itertools
 import re
 from xml.etree import ElementTree
 
@@ -160,6 +161,13 @@ def test_the_legend_of_long_labels_fits(tmp_path, captured, size):
     assert [" ".join(text.get_text().split()) for text in captured[0].legends[0].get_texts()] == labels
 
 
+def test_budgets_on_the_axis_are_fractions(tmp_path, captured):
+    """As in the titles of panels, not 0.166667."""
+    budgets = [rows_of(snrs_db=(10.0,), medium_cbr_budget=budget) for budget in (1 / 16, 1 / 6, 1 / 3)]
+    plot.figure(pa.concat_tables(budgets), tmp_path)
+    assert [text.get_text() for text in captured[0].axes[0].get_xticklabels()] == ["1/16", "1/6", "1/3"]
+
+
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3), (8, 2), (9, 3)])
 def test_at_most_three_panels_in_a_row(tmp_path, captured, count, columns):
     plot.figure(rows_of(channels=[f"channel {i}" for i in range(count)]), tmp_path)
@@ -312,6 +320,19 @@ def test_a_strip_shows_enlarged_parts(saved, captured):
     assert received.shape == (8, 10, 3)
     with pytest.raises(UsageError, match="is not within the image of 32 x 24 pixels"):
         strip.figure(rows, out, strip.Choice(crop=(30, 6, 10, 8)))
+
+
+@pytest.mark.parametrize("size", ["single", "double", None])
+@pytest.mark.parametrize("look", ["paper", "slides"])
+def test_texts_of_a_strip_do_not_overlap(saved, captured, size, look):
+    strip.figure(*saved, strip.Choice(crop=(4, 6, 10, 8)), style.format_of(size, style=look))
+    drawing = captured[0]
+    drawing.canvas.draw()
+    texts = [text for panel in drawing.axes for text in (panel.title, panel.xaxis.label) if text.get_text()]
+    boxes = [text.get_window_extent() for text in texts]
+    assert len(boxes) > 4
+    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert all(box.x0 >= -1 and box.x1 <= drawing.bbox.x1 + 1 for box in boxes)
 
 
 @pytest.mark.parametrize(
