@@ -53,8 +53,8 @@ docs: setup ## build the documentation site in docs/_build/html; notebooks run o
 	@$(BIN)/python -m sphinx -W -n --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
-test: setup ## run all tests
-	@$(BIN)/python -m pytest -n 2
+test: setup ## run all tests; ends early after 20 failures
+	@$(BIN)/python -m pytest -n 2 --maxfail 20
 
 lint: setup ## check format, lint rules and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/mypy apps/demo.py apps/semcom_demo apps/pages_

@@ -1,10 +1,13 @@
 import sys
 
 import pytest
+import type_checks
 import yaml
 from toy import TOY
 
-from semcom import allocator, threads
+type_checks.install()
+
+from semcom import allocator, threads  # noqa: E402
 
 threads.limit(1)  # before torch is imported; pytest-xdist runs several processes
 allocator.keep_freed_memory()

@@ -17,7 +17,7 @@ from semcom.cli.main import main
 from semcom.metrics.metric import measure
 from semcom.scenario.load import variant
 from semcom.system import System
-from semcom.systems import harmonic_inpainting
+from semcom.systems import capacity, harmonic_inpainting
 
 CHEAP = {"multimodal_generation": {"candidates": 2, "steps": 1}}
 REQUIRES_FILES = {"deepjscc_pytorch", "keras", "onnx", "swinjscc"}
@@ -46,6 +46,7 @@ def build(name):
 def test_every_system_over_every_channel_stays_on_the_device(name, monkeypatch):
     """Mixing devices is an error of the pretended device; all results are there and equal those of the CPU."""
     monkeypatch.setattr(harmonic_inpainting, "_ITERATIONS", (2, 2, 2, 2))
+    monkeypatch.setattr(capacity, "_ERGODIC_USES", 2**12)
     channels = {
         channel: entry.load()()
         for channel, entry in discover.entries("channel").items()

@@ -118,6 +118,7 @@ def transport_uses(info_bits: int, mcs: Mcs) -> int:
     return _uses(segment(info_bits, mcs).total_bits, mcs)
 
 
+@lru_cache(maxsize=4096)
 def transport_bits(uses: int, mcs: Mcs) -> int:
     """Largest payload that fits in `uses` channel uses, in bits, a multiple of 8; 0 if no byte fits.
 

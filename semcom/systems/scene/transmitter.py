@@ -127,14 +127,14 @@ class SceneTransmitter(Transmitter):
     ) -> _Plan | None:
         """Plan of one row; None if even the smallest map exceeds the budget."""
         slices = cache(lambda downsampling: encode_map(labels, self.agreement, downsampling))
-        if len(self.agreement.frame.schemes) == 1:
-            return self._fitting(slices, colors, 0, budget)
+        schemes = len(self.agreement.frame.schemes)
+        capacities = [self.agreement.payload_bytes(budget, scheme) for scheme in range(schemes)]
+        if schemes == 1:
+            return self._fitting(slices, colors, capacities, budget)
         uses = self.agreement.frame.header_uses + self.agreement.packet_uses(budget)
         margin_db = self.margin_db or 0.0
         if self.channel is not None:
-            plans = [
-                self._fitting(slices, colors, fastest, budget) for fastest in range(len(self.agreement.frame.schemes))
-            ]
+            plans = [self._fitting(slices, colors, capacities[: last + 1], budget) for last in range(schemes)]
             miou = cache(lambda downsampling: self._miou(labels, downsampling))
             # with other channel knowledge than the average SNR, snr_db differs between rows
             average_db = snr_db if self.channel.csit.is_average else None
@@ -146,21 +146,25 @@ class SceneTransmitter(Transmitter):
                 np.array([miou(plan.downsampling) if plan else 0.0 for plan in plans]),
                 np.array([plan.scheme if plan else 0 for plan in plans]),
             )
-        return self._fitting(slices, colors, link_adaptation.best(uses, snr_db - margin_db), budget)
+        fastest = link_adaptation.best(uses, snr_db - margin_db)
+        return self._fitting(slices, colors, capacities[: fastest + 1], budget)
 
     def _fitting(
-        self, encoded: Callable[[int], list[bytes]], colors: Float[Tensor, "classes 3"], fastest: int, budget: int
+        self,
+        encoded: Callable[[int], list[bytes]],
+        colors: Float[Tensor, "classes 3"],
+        capacities: list[int],
+        budget: int,
     ) -> _Plan | None:
-        """Plan with at most the scheme `fastest`, from the slices of the map with each downsampling."""
+        """Plan with one of the first schemes, whose payload bytes are given, from the slices of each downsampling."""
         agreement = self.agreement
-        capacity = agreement.payload_bytes(budget, fastest)
+        capacity = capacities[-1]
         send_colors = agreement.send_class_colors and min(capacity / 4, capacity / agreement.packets) >= COLOR_BYTES
         color_bytes = encode_colors(colors) if send_colors else b""
         for downsampling in packets.DOWNSAMPLINGS[packets.DOWNSAMPLINGS.index(self.downsampling) :]:
             slices = encoded(downsampling)
             length = len(color_bytes) + sum(len(packets.with_length(piece)) for piece in slices)
-            for scheme in range(fastest + 1):
-                capacity = agreement.payload_bytes(budget, scheme)
+            for scheme, capacity in enumerate(capacities):
                 if capacity >= length and capacity / agreement.packets >= len(color_bytes):
                     size = agreement.packet_bytes(budget, scheme)
                     made = packets.pack(color_bytes, slices, downsampling, agreement.packets, size)
