@@ -15,14 +15,16 @@ ALWAYS_LISTED = [page for page in PAGES if page not in ("street_scene", "candida
 
 def start_demo():
     """The demo after its first run, at its default page."""
-    return AppTest.from_file(str(APPS / "demo.py"), default_timeout=240).run()
+    return _demo().run()
+
+
+def _demo():
+    return AppTest.from_file(str(APPS / "demo.py"), default_timeout=90)
 
 
 def open_page(page, inputs=None, **state):
     """A page after its first run, with inputs set by the address and other widgets set by key."""
-    app = start_demo()
-    app.query_params.clear()  # those of the first page
-    app.session_state["inputs"] = {}
+    app = _demo()
     for name, text in (inputs or {}).items():
         app.query_params[name] = str(text)
     for key, value in state.items():
@@ -66,6 +68,14 @@ def use_small_images(monkeypatch):
 
     monkeypatch.setattr(prefetch, "ask", lambda jobs: None)
     monkeypatch.setattr(photos, "PIXELS", 64 * 64)
+
+
+def use_small_scene(monkeypatch):
+    """One small street scene; the networks are untrained, which changes the images but not the page."""
+    from semcom_demo import calls, photos
+
+    monkeypatch.setattr(calls, "scene_settings", lambda: ["scene.weights=none"])
+    monkeypatch.setattr(photos, "STREET_SOURCE", ("streets:test:64x48", 1))
 
 
 def received_pixels(photo, system, snr_db):

@@ -5,7 +5,9 @@ from semcom_demo import calls, downloads, parts, photos, reproduce, state, story
 
 parts.title(
     "Images over a radio channel",
-    "A photograph is sent over a simulated radio channel, in five steps. Each step asks for one gesture.",
+    "A photograph is sent over a simulated radio channel, in five steps. Each step asks for one gesture. The "
+    "signal-to-noise ratio (SNR) says how good the channel is, PSNR and MS-SSIM how similar the received image is to "
+    "the one sent: higher is better.",
 )
 
 

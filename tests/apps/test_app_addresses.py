@@ -31,6 +31,7 @@ LISTED = [page for page in demo_pages.PAGES if calls.available_systems([NEEDS.ge
 @pytest.fixture(autouse=True)
 def _small_images(monkeypatch):
     demo_pages.use_small_images(monkeypatch)
+    demo_pages.use_small_scene(monkeypatch)
 
 
 def warnings(app):
@@ -39,7 +40,7 @@ def warnings(app):
 
 @pytest.mark.parametrize("page", LISTED)
 def test_each_page_names_what_is_wrong_in_one_line_and_works(page):
-    app = open_page(page, WRONG)  # without an exception
+    app = open_page(page, WRONG | {"size": "64"})  # without an exception; the size of the page Budget is a valid one
     (line,) = warnings(app)
     for name, text in WRONG.items():
         assert f"{name}={text}" in line

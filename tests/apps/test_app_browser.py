@@ -23,7 +23,7 @@ SCREENSHOTS = {
 }  # fmt: skip
 if not calls.available_systems(["multimodal_generation"]):
     del SCREENSHOTS["candidates"]
-WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def test_a_slider_move_changes_the_received_image_and_nothing_is_asked_of_other_servers(visit, address):
@@ -150,6 +150,7 @@ def test_uploads_are_checked_and_not_written_to_disk(visit, folder, tmp_path):
     assert sorted(folder.rglob("*")) == files, "the image file that digital makes of the upload is not written to disk"
 
 
+IN_README = ("compare", "hide_a_file", "send_a_photo")  # see the target `screenshots` of the Makefile
 SLIDERS = {"budget": "Radiated power (mW)", "recognition": "SNR (dB)"}
 
 
@@ -165,9 +166,13 @@ def test_each_page_in_both_widths_and_both_themes(visit, tmp_path, path):
         demo_browser.check_tab_stops(page, label)
     assert not demo_browser.serious_findings(page)
     save_screenshot(page, path, "desktop", tmp_path)
-    page.set_viewport_size(dict(zip(("width", "height"), WIDTHS["phone"], strict=True)))
+    page.set_viewport_size(PHONE)
     save_screenshot(page, path, "phone", tmp_path)
     page.emulate_media(color_scheme="dark")
+    if "SEMCOM_SCREENSHOTS" in os.environ:
+        page.set_viewport_size(DESKTOP)
+        save_screenshot(page, path, "desktop_dark", tmp_path)
+        page.set_viewport_size(PHONE)
     if path == "run_a_scenario":
         assert not demo_browser.serious_findings(page)
         return
@@ -177,7 +182,7 @@ def test_each_page_in_both_widths_and_both_themes(visit, tmp_path, path):
     chart = page.locator('[data-testid="stVegaLiteChart"]').first
     for place in (page.get_by_role("slider", name=label), chart if path in SLIDERS else images.nth(1)):
         box = place.bounding_box()
-        assert box["y"] + box["height"] <= WIDTHS["phone"][1]
+        assert box["y"] + box["height"] <= PHONE["height"]
     assert not demo_browser.serious_findings(page)
     save_screenshot(page, path, "phone_dark", tmp_path)
     if path in SLIDERS:
@@ -186,18 +191,16 @@ def test_each_page_in_both_widths_and_both_themes(visit, tmp_path, path):
         page.wait_for_function("([chart, before]) => chart.innerHTML !== before", arg=[chart.element_handle(), before])
     else:  # the images follow the slider as soon as the first frames are computed
         demo_browser.follows(page, label, -10 if int(demo_browser.slider(page).input_value()) > 0 else 20)
-    if "SEMCOM_SCREENSHOTS" in os.environ:
-        page.set_viewport_size(dict(zip(("width", "height"), WIDTHS["desktop"], strict=True)))
-        save_screenshot(page, path, "desktop_dark", tmp_path)
 
 
 def save_screenshot(page, path, kind, folder):
     """Save a screenshot of the whole page; one of the page Compare if none are asked for."""
     page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")  # no wider than the window
+    page.evaluate("document.activeElement.blur()")
     asked = "SEMCOM_SCREENSHOTS" in os.environ
     if not asked and (path, kind) != ("compare", "desktop"):
         return
-    if asked and page.get_by_text("Images for dragging").count():
+    if asked and path in IN_README and page.get_by_text("Images for dragging").count():
         demo_browser.frames_are_ready(page)
     size = page.viewport_size
     height_px = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")

@@ -27,9 +27,7 @@ def test_pages_without_weights_are_not_listed(monkeypatch):
 
 @pytest.fixture
 def _small_scene(monkeypatch):
-    """One small scene; the networks are untrained, which changes the images but not the page."""
-    monkeypatch.setattr(calls, "scene_settings", lambda: ["scene.weights=none"])
-    monkeypatch.setattr(photos, "STREET_SOURCE", ("streets:test:64x48", 1))
+    demo_pages.use_small_scene(monkeypatch)
 
 
 def table(app):
