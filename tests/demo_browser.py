@@ -200,8 +200,13 @@ def settled_screenshot(page):
 
 
 def frames_are_ready(page):
-    """Wait until all frames of the slider are computed; the page then runs no more by itself."""
-    page.get_by_text("The images follow the slider").wait_for()
+    """Wait until all frames of the slider are computed; the page then runs no more by itself.
+
+    A slow machine may take long for all, but not for the next ones.
+    """
+    progress = page.locator(".st-key-progress")
+    while "The images follow the slider" not in (before := progress.inner_text()):
+        page.wait_for_function("before => document.querySelector('.st-key-progress')?.innerText !== before", arg=before)
     wait_until_idle(page)
 
 
