@@ -169,16 +169,16 @@ def show_table(image: SourceImage, compared: Comparison) -> None:
     lines += [["Size", *(f"{size_bytes:,} bytes" for *_, size_bytes in rows)]]
     lines += [["Compression ratio", *(_ratio(image, size_bytes) for *_, size_bytes in rows)]]
     lines += [["Channel uses", *(f"{shot.uses:,}" for _, _, shot, _ in rows)]]
-    lines += [["Transmitter", *(f"{1000 * found.seconds['encode']:.0f} ms" for _, found, _, _ in rows)]]
-    lines += [["Channel", *(f"{1000 * shot.medium_uses / SYMBOL_RATE_HZ:.2f} ms" for _, _, shot, _ in rows)]]
-    lines += [["Receiver", *(f"{1000 * found.seconds['decode']:.0f} ms" for _, found, _, _ in rows)]]
+    lines += [["Transmitter run time", *(f"{1000 * found.seconds['encode']:.0f} ms" for _, found, _, _ in rows)]]
+    lines += [["Channel time", *(f"{1000 * shot.medium_uses / SYMBOL_RATE_HZ:.2f} ms" for _, _, shot, _ in rows)]]
+    lines += [["Receiver run time", *(f"{1000 * found.seconds['decode']:.0f} ms" for _, found, _, _ in rows)]]
     st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
     ceiling = rows[0][1].ceiling
     if ceiling is not None:
         st.caption(
-            "mIoU and the presence of pedestrians and cars are measured by a segmentation network that no training "
-            f"used. It has an mIoU of {ceiling:.2f} on the image sent. PSNR compares colors, which a label map does "
-            "not convey."
+            "Mean intersection over union (mIoU) and the presence of pedestrians and cars are measured by a "
+            f"segmentation network that no training used. It has an mIoU of {ceiling:.2f} on the image sent. PSNR "
+            "compares colors, which a label map does not convey."
         )
     st.caption(
         "Run time on this computer of the transmitter (segmentation or image file) and the receiver (generation or "
@@ -260,9 +260,9 @@ def show_quiz(image: SourceImage) -> bool:
 def show_legend() -> None:
     """Show the colors of the classes."""
     entries = [
-        f'<span style="white-space: nowrap">'
+        f'<span style="white-space: nowrap; margin-right: 1.5em">'
         f'<span style="background:rgb{color};border:1px solid;display:inline-block;width:0.8em;height:0.8em" '
         f'aria-hidden="true"></span> {name}</span>'
         for name, color in zip(CLASSES, PALETTE, strict=False)
     ]
-    st.html(f'<div style="line-height:1.9">{" &emsp; ".join(entries)}</div>')
+    st.html(f'<div style="line-height:1.9">{" ".join(entries)}</div>')
