@@ -199,7 +199,7 @@ def _summarized(task: Task, point: Point, table: pyarrow.Table) -> dict[str, obj
         "calibration_error": metrics.expected_calibration_error(truth, values),
     }
     place = {"recognizer": point.recognizer, "uses": point.uses, "snr_db": f"{point.snr_db:g}", "frames": len(truth)}
-    return place | {name: f"{value:.4f}" for name, value in numbers.items()}
+    return place | {name: f"{value:z.4f}" for name, value in numbers.items()}
 
 
 def _open(out: Path, keys: set[str]) -> None:

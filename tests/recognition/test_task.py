@@ -45,6 +45,7 @@ def test_a_run_has_rows_a_summary_and_figures(tmp_path, capsys):
         == (rows.query("recognizer == 'all_known' and snr_db == 12").eval("truth == decision")).mean()
     )
     assert float(best[0]["accuracy"]) > 0.9
+    assert not [row for row in summary if row["log_loss"].startswith("-")]  # not even "-0.0000"
     for name in ("accuracy", "confusion", "reliability"):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert main(["report", str(out)]) == 2
