@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -173,7 +174,8 @@ def drag(page, label, value):
 
 
 def follows(page, label, value):
-    """Drag a slider without releasing it until the last image is that of another SNR, from a frame."""
+    """Drag a slider without releasing it until the last image is that of another SNR, from one of the first frames."""
+    frames_are_ready(page, r"The images follow the slider|: ([3-9]|\d\d) of")
     page.wait_for_function(
         "([label, value]) => { const input = document.querySelector(`input[aria-label='${label}']`);"
         " const images = document.querySelectorAll('.semcom-stage img'), last = images[images.length - 1];"
@@ -199,13 +201,13 @@ def settled_screenshot(page):
     raise AssertionError("the page does not come to rest")
 
 
-def frames_are_ready(page):
-    """Wait until all frames of the slider are computed; the page then runs no more by itself.
+def frames_are_ready(page, pattern="The images follow the slider"):
+    """Wait until all frames of the slider are computed, or the progress matches; after all, the page runs no more.
 
     A slow machine may take long for all, but not for the next ones.
     """
     progress = page.locator(".st-key-progress")
-    while "The images follow the slider" not in (before := progress.inner_text()):
+    while not re.search(pattern, before := progress.inner_text()):
         page.wait_for_function("before => document.querySelector('.st-key-progress')?.innerText !== before", arg=before)
     wait_until_idle(page)
 

@@ -16,4 +16,5 @@ def show(spec: dict[str, Any], rows: Sequence[dict[str, Any]], key: str | None =
         rows: Data.
         key: Key of the element.
     """
-    st.vega_lite_chart({"data": {"values": list(rows)}, **spec}, width="stretch", key=key)
+    padding = {"left": 5, "top": 5, "right": 20, "bottom": 5}  # right: room for half of the last label of an axis
+    st.vega_lite_chart({"data": {"values": list(rows)}, "padding": padding, **spec}, width="stretch", key=key)

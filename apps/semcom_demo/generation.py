@@ -131,9 +131,10 @@ def show_errors(generation: Generation) -> None:
         }
         for number, ((image, text), score) in enumerate(zip(generation.errors, scores, strict=True), 1)
     ]
+    shape = {"type": "quantitative", "scale": {"zero": False, "padding": 20}, "axis": {"tickCount": 5}}
     encoding = {
-        "x": {"field": "image", "type": "quantitative", "title": "Image error", "scale": {"zero": False}},
-        "y": {"field": "text", "type": "quantitative", "title": "Text error", "scale": {"zero": False}},
+        "x": {"field": "image", "title": "Image error", **shape},
+        "y": {"field": "text", "title": "Text error", **shape},
     }
     color = {
         "field": "kind",
