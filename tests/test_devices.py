@@ -18,6 +18,7 @@ from semcom.metrics.metric import measure
 from semcom.scenario.load import variant
 from semcom.system import System
 from semcom.systems import capacity, harmonic_inpainting
+from semcom.systems.digital import margin
 
 CHEAP = {"multimodal_generation": {"candidates": 2, "steps": 1}}
 REQUIRES_FILES = {"deepjscc_pytorch", "keras", "onnx", "swinjscc"}
@@ -29,6 +30,13 @@ SNR_DB = 30.0  # the decoder stops early
 def fake():
     with fake_device() as device:
         yield device
+
+
+@pytest.fixture(autouse=True)
+def _short_simulations(monkeypatch):
+    """Rates and margins from few transmissions: their simulation runs on the CPU, whatever the device."""
+    monkeypatch.setattr(capacity, "_ERGODIC_USES", 1 << 11)
+    monkeypatch.setattr(margin, "_SYMBOLS", 1)  # 128 transmissions, the fewest
 
 
 @lru_cache(maxsize=1)
@@ -46,7 +54,6 @@ def build(name):
 def test_every_system_over_every_channel_stays_on_the_device(name, monkeypatch):
     """Mixing devices is an error of the pretended device; all results are there and equal those of the CPU."""
     monkeypatch.setattr(harmonic_inpainting, "_ITERATIONS", (2, 2, 2, 2))
-    monkeypatch.setattr(capacity, "_ERGODIC_USES", 2**12)
     channels = {
         channel: entry.load()()
         for channel, entry in discover.entries("channel").items()

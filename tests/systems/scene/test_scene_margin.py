@@ -11,7 +11,7 @@ from semcom.systems import scene
 from semcom.systems.scene import metrics
 from semcom.systems.scene.agreement import map_miou
 
-ROWS = 60
+ROWS = 40
 CBR = 1 / 48
 SEEDS = [seed_for("scene margin", row) for row in range(ROWS)]
 
