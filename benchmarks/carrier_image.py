@@ -101,7 +101,7 @@ def capacity(options):
                 images = torch.rand(8, 3, 128, 128)
                 with torch.inference_mode():
                     passes = []
-                    for _ in range(5):
+                    for _ in range(options.passes):
                         start = time.process_time()
                         latents = transmitter.encoder(images, visible)
                         receiver.decoder(latents, torch.full_like(latents, 0.1), visible)
@@ -244,7 +244,7 @@ def mask_cost(options):
     )
     print("visible ratio    minus random mask   minus best of 64")
     rows = []
-    for visible_ratio in VISIBLE_RATIOS:
+    for visible_ratio in options.visible_ratios:
         own, random = (
             torch.cat([psnr_of(mask, visible_ratio, images, time, options) for time in range(options.repetitions)])
             for mask in ("message", "random")
@@ -328,6 +328,8 @@ def main():
             command.add_argument(
                 "--count", type=whole(1), default=count, help="number of images or messages (default %(default)s)"
             )
+        if measure is capacity:
+            command.add_argument("--passes", type=whole(1), default=5, help="timed passes of the networks (default 5)")
         if measure in (message, quality):
             command.add_argument("--snr", type=real(-100, 100), nargs="+", metavar="DB", help="SNR (Es/N0), dB")
         if measure in (quality, mask_cost):
@@ -335,6 +337,13 @@ def main():
         if measure is mask_cost:
             command.add_argument(
                 "--repetitions", type=whole(1), default=2, help="noise realizations per image (default 2)"
+            )
+            command.add_argument(
+                "--visible-ratios",
+                type=real(0, 1),
+                nargs="+",
+                default=VISIBLE_RATIOS,
+                help="ratios of visible patches (default all)",
             )
             command.add_argument(
                 "--best", type=whole(1), default=32, help="images for best_of_64 (default %(default)s)"

@@ -32,14 +32,11 @@ from semcom.scenario import scenario_from
 from semcom.sweep import memory
 from semcom.systems import deepjscc, multimodal_generation
 
-BLOCKS = 512  # code blocks that are decoded together
-
 SCENARIO = {
     "systems": ["deepjscc", {"name": "digital", "codec": "webp"}, "carrier_image"],
     "channel": {"name": "rayleigh", "coherence_uses": 64},
     "medium_cbr": 1 / 8,
     "sweep": {"snr_db": [0, 10, 20]},
-    "images": {"source": "photos", "count": 8, "size": 256},
     "metrics": ["psnr", "ms_ssim"],
 }
 
@@ -65,33 +62,33 @@ def sample_of(source: str, count: int, size: int | None = None) -> Sample:
     return Sample(torch.stack([image.pixels for image in found if image.pixels.shape == found[0].pixels.shape]))
 
 
-def images_per_second(device: str, source: str, passes: int) -> dict[str, float]:
-    """DeepJSCC, encoder to decoder, with the batch that a run on this device uses."""
+def images_per_second(device: str, source: str, count: int, passes: int) -> dict[str, float]:
+    """DeepJSCC, encoder to decoder, with the batch that a run on this device uses, at most 3 * `count` images."""
     link, first = Link(deepjscc.build(1 / 16), awgn.build()), sample_of(source, 1)
-    batch = min(memory.batch_of(device, first.images[0, 0].numel(), 1) or 8, 24)
+    batch = min(memory.batch_of(device, first.images[0, 0].numel(), 1) or 8, 3 * count)
     sample = sample_of(source, batch)
     seconds = best_seconds(lambda: delivered(link, sample, device), passes)
     found, expected = (psnr(delivered(link, first, place), first.images).item() for place in (device, "cpu"))
     return {"images_per_s": len(sample.images) / seconds, "psnr_difference_db": abs(found - expected)}
 
 
-def seconds_per_generated_image(device: str, passes: int) -> float:
+def seconds_per_generated_image(device: str, count: int, passes: int) -> float:
     """Multimodal generation, best of 4 candidates, 128 x 128 pixels."""
     link = Link(multimodal_generation.build(1 / 16, candidates=4), awgn.build())
-    sample = sample_of("photos", 8, 128)
+    sample = sample_of("photos", count, 128)
     return best_seconds(lambda: delivered(link, sample, device), passes) / len(sample.images)
 
 
-def megabits_per_second(device: str, passes: int) -> dict[str, float]:
+def megabits_per_second(device: str, blocks: int, passes: int) -> dict[str, float]:
     """LDPC decoding with early stop about 0.5 dB above the threshold: rate 1/2, 16QAM, both base graphs."""
     speeds = {}
     for base_graph, info_bits in ((1, 8448), (2, 1024)):
-        code, rng = LdpcCode(base_graph, info_bits), Rng([seed_for("blocks", block) for block in range(BLOCKS)])
+        code, rng = LdpcCode(base_graph, info_bits), Rng([seed_for("blocks", block) for block in range(blocks)])
         info = (rng.uniform(info_bits) < 0.5).to(torch.uint8)
         coded = ldpc_rate.match(code.to_buffer(code.encode(info.numpy())), code, 2 * info_bits, 4, 0)
         symbols = map_bits(torch.from_numpy(coded), 4)
         received = awgn.build().carry(
-            symbols[:, None], torch.full((BLOCKS, 1), symbols.shape[1]), torch.full((BLOCKS, 1), 6.8), rng
+            symbols[:, None], torch.full((blocks, 1), symbols.shape[1]), torch.full((blocks, 1), 6.8), rng
         )
         llr = demap(received.symbols[:, 0], received.noise_var[:, 0], 4)
         buffer = ldpc_rate.recover(llr, code, 4, 0).to(device)
@@ -99,25 +96,26 @@ def megabits_per_second(device: str, passes: int) -> dict[str, float]:
         seconds = best_seconds(
             lambda buffer=buffer, code=code, rows=rows: ldpc.decode(buffer, code, rows).bits.cpu(), passes
         )
-        speeds[f"k = {info_bits}"] = BLOCKS * info_bits / seconds / 1e6
+        speeds[f"k = {info_bits}"] = blocks * info_bits / seconds / 1e6
     return speeds
 
 
-def sweep_of(device: str, folder: Path) -> tuple[float, list[float]]:
+def sweep_of(device: str, count: int, folder: Path) -> tuple[float, list[float]]:
     """Seconds of a small sweep, and the PSNR of its rows."""
     out = folder / device
+    chosen = SCENARIO | {"images": {"source": "photos", "count": count, "size": 256}}
     start = time.perf_counter()
-    sweep.run(scenario_from(SCENARIO), out, device=device)
+    sweep.run(scenario_from(chosen), out, device=device)
     return time.perf_counter() - start, table.read(out)["psnr"].to_pylist()
 
 
-def measure(device: str, source: str, passes: int, folder: Path) -> dict[str, object]:
-    seconds, values = sweep_of(device, folder)
+def measure(device: str, options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    seconds, values = sweep_of(device, options.count, folder)
     return {
         "name": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
-        "deepjscc": images_per_second(device, source, passes),
-        "generation_s_per_image": seconds_per_generated_image(device, passes),
-        "ldpc_megabits_per_s": megabits_per_second(device, passes),
+        "deepjscc": images_per_second(device, options.source, options.count, options.passes),
+        "generation_s_per_image": seconds_per_generated_image(device, options.count, options.passes),
+        "ldpc_megabits_per_s": megabits_per_second(device, options.blocks, options.passes),
         "sweep_s": seconds,
         "sweep_psnr_db": values,
     }
@@ -147,13 +145,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default="photos", help="image source of DeepJSCC, as in kodak (default: photos)")
     parser.add_argument("--passes", type=whole(1), default=3, help="timed passes of each measurement (default: 3)")
+    parser.add_argument("--count", type=whole(1), default=8, help="images of generation and of the sweep (default: 8)")
+    parser.add_argument(
+        "--blocks", type=whole(1), default=512, help="code blocks that are decoded together (default: 512)"
+    )
     outputs.add_option(parser, "JSON file for the numbers")
     options = parser.parse_args()
     outputs.check_file(parser, options)
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     kinds = [kind for kind in ("cpu", "cuda", "mps") if devices.is_available(kind)]
     with tempfile.TemporaryDirectory() as folder:
-        found = {kind: measure(kind, options.source, options.passes, Path(folder)) for kind in kinds}
+        found = {kind: measure(kind, options, Path(folder)) for kind in kinds}
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, DeepJSCC on {options.source}\n\n{shown(found)}"
     )

@@ -215,7 +215,7 @@ def compare_error_rates(options: argparse.Namespace, threads: int) -> list[Seque
 def compare_speeds(options: argparse.Namespace, threads: list[int]) -> list[Sequence[str]]:
     """Table of the throughputs."""
     snr_db = 6.6
-    speeds = {count: speed_of_semcom(count, snr_db, 4000) for count in threads}
+    speeds = {count: speed_of_semcom(count, snr_db, options.blocks) for count in threads}
     print(
         f"information Mbit/s at {snr_db} dB (k = {INFO_BITS}, n = {CODED_BITS}, 16QAM); processor time for one thread"
     )
@@ -227,7 +227,7 @@ def compare_speeds(options: argparse.Namespace, threads: list[int]) -> list[Sequ
             flush=True,
         )
     if len(threads) > 1:
-        ratios = scaling(threads[-1], 2048)
+        ratios = scaling(threads[-1], options.blocks // 2)
         print(
             f"  semcom, {ratios['threads']} threads over one: {ratios['wall_ratio']:.2f} times the speed, "
             f"{1 / ratios['work_ratio']:.2f} times the processor time",
@@ -271,6 +271,7 @@ def main() -> None:
     parser.add_argument(
         "--points", type=real(-100, 100), nargs="+", default=[5.9, 6.1, 6.3, 6.5, 6.65, 6.8], help="SNRs, Es/N0 in dB"
     )
+    parser.add_argument("--blocks", type=whole(2), default=4000, help="number of blocks whose decoding is timed")
     parser.add_argument("--batches", type=whole(1), nargs="+", default=[16, 100, 400])
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=RULES)
     parser.add_argument("--figure", type=Path, default=Path("runs/bench/ldpc_bler.png"))

@@ -22,7 +22,7 @@ systems: [{name: digital, codec: jpeg, adaptation: fixed, modulation: 16qam, cod
 channel: awgn
 medium_cbr: 0.25
 sweep: {snr_db: [6.0, 6.2, 6.4, 6.6]}
-images: {source: photos, count: 8, size: 512}
+images: {source: photos, count: 8, size: SIZE}
 metrics: [psnr, bler]
 repetitions: REPETITIONS
 """
@@ -56,14 +56,11 @@ def rows(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (out / "rows").glob("[!.]*.parquet")}
 
 
-def speed_up(folder: Path, repetitions: int, pairs: int) -> None:
-    """Time pairs of runs with 1 and 2 workers, each in the other order than the pair before; then run 4 workers."""
+def speed_up(folder: Path, repetitions: int, pairs: int, size: int) -> None:
+    """Run 4 workers; then time pairs of runs with 1 and 2 workers, each in the other order than the pair before."""
     scenario = folder / "decoding.yaml"
-    scenario.write_text(DECODING.replace("REPETITIONS", "1"))
-    finished(scenario, folder / "first", 1)  # fills the cache of image files for the timed runs
-    start = finished(scenario, folder / "start", 1)
-    print(f"run of 4 points: {start:.1f} s, mostly importing torch and plotting", flush=True)
-    scenario.write_text(DECODING.replace("REPETITIONS", str(repetitions)))
+    scenario.write_text(DECODING.replace("SIZE", str(size)).replace("REPETITIONS", str(repetitions)))
+    finished(scenario, folder / "4-0", 4)  # fills the cache of image files for the timed runs
     ratios = []
     for pair in range(pairs):
         load = os.getloadavg()[0]  # above 1, other programs take processor time from 2 workers
@@ -72,7 +69,6 @@ def speed_up(folder: Path, repetitions: int, pairs: int) -> None:
         ratios.append(seconds[1] / seconds[2])
         times = f"1 worker {seconds[1]:.1f} s, 2 workers {seconds[2]:.1f} s"
         print(f"{times}, ratio {ratios[-1]:.2f}; load before: {load:.1f}", flush=True)
-    finished(scenario, folder / "4-0", 4)
     for out in folder.glob("[124]-*"):
         assert rows(out) == rows(folder / "1-0")
     count, median = len(rows(folder / "1-0")), sorted(ratios)[len(ratios) // 2]
@@ -130,9 +126,12 @@ if __name__ == "__main__":
         "--repetitions", type=whole(1), default=24, help="repetitions of the timed scenario (default: 24)"
     )
     parser.add_argument("--pairs", type=whole(1), default=3, help="number of timed pairs of runs (default: 3)")
+    parser.add_argument(
+        "--size", type=whole(16), default=512, help="side of the images of the timed scenario (default: 512)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.kills:
             kill(Path(folder), options.kills, options.seed)
         else:
-            speed_up(Path(folder), options.repetitions, options.pairs)
+            speed_up(Path(folder), options.repetitions, options.pairs, options.size)

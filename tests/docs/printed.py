@@ -74,23 +74,27 @@ SCENARIOS = {
     "carrier_users": _LARGE,
     "carrier_mask_ratio": _LARGE,
     "edge": f"{_SMALL} --set '{_TWO}'",
-    "multimodal_snr": f"{_LARGE} {_AWGN}",
-    "multimodal_users": f"{_LARGE} {_AWGN}",
+    "multimodal_snr": f"{_LARGE} {_AWGN} --set multimodal_generation.steps=1",
+    "multimodal_users": f"{_LARGE} {_AWGN} --set multimodal_generation.steps=1",
     "blind_header": "--set images.count=1 --set repetitions=1 --set 'sweep={snr_db: 10}'",
     "quickstart": f"--set images.count=1 --set 'sweep={{snr_db: 10}}' {_AWGN}",
-    "scene_snr": f"{_ONE} {_AWGN} --set images.source=streets:test",
+    "scene_snr": f"{_ONE} {_AWGN} --set images.source=streets:test:128x96",
 }
 
 # Added to a command, or in place of it if it starts with "semcom" or "python": fewer images, samples or steps.
 _CROPS = "--steps 2 --rows 2 --crop 32 --validation-count 1"
 _GUIDANCE = "--set multimodal_generation.clip_guidance=0.1"
 _TEXT = "--set multimodal_generation.text_guidance=9"
-_LOW = "--count 2 --candidates 1 --gallery photos"
+_ONE_STEP = "--set multimodal_generation.steps=1"
+_LOW = f"--count 2 --candidates 1 --gallery photos {_ONE_STEP}"
 _RECEIVE = "semcom receive received.sigmf-meta --out received.png"  # after GNU Radio's channel
 _RECEIVE_SHARED = "semcom receive received.sigmf-meta --shared sent.sigmf-meta --out received.png"
-_STREETS = "--count 4 --images streets:test"
+_STREETS = "--count 2 --images streets:test:128x96"
 SHORTENED = {
     "semcom certify": "semcom certify --scale 0.001",
+    "semcom budget digital deepjscc scene": "--size 64",
+    "python benchmarks/scene_strip.py --downsampling 4 --send-class-colors --out docs/scene_strip.png": "--show 1 "
+    "--images streets:test:128x96",
     "semcom run mine.yaml": "semcom run mine.yaml --set images.count=2 --set images.size=64 --set repetitions=1",
     # the number of crops and their size are those that a user gets
     "semcom train deepjscc --data folder:my/photos --minutes 60": "semcom train deepjscc --data folder:my/photos "
@@ -108,19 +112,21 @@ SHORTENED = {
     "--set uses=64",
     "python benchmarks/carrier_image.py quality --out results": "--count 2 --images folder:photos --snr 10",
     "python benchmarks/carrier_image.py message --snr -2 0 --out results": "--count 8",
-    "python benchmarks/carrier_image.py capacity --count 10000 --out results": "--count 100",
+    "python benchmarks/carrier_image.py capacity --count 10000 --out results": "--count 100 --passes 1",
     "python benchmarks/carrier_image.py mask_cost --out results": "--count 2 --images folder:photos --repetitions 1 "
-    "--best 2",
+    "--best 2 --visible-ratios 0.5",
     "python benchmarks/edge.py --out results/edge.csv": "--set images.source=photos --set images.count=1 "
     f"--set '{_TWO}'",
     "python benchmarks/ldpc.py --errors-only --out results": "--errors 1 --most 100 --points 6.5 --without-sionna",
-    "python benchmarks/ldpc.py --speed-only --rules boxplus-phi --batches 100 --out results": "--without-sionna",
+    "python benchmarks/ldpc.py --speed-only --rules boxplus-phi --batches 100 --out results": "--without-sionna "
+    "--blocks 16",
     "python benchmarks/channel_models.py --out results": "--passes 1 --throughput-only",
     "python benchmarks/waveform.py --out results/waveform_speed.csv": "--passes 1",
     "python benchmarks/radio.py --out results/radio_gnuradio.csv": "--count 1 --snr 10",
     "python benchmarks/radio.py --semantic --out results/radio_semantic.csv": "--count 1 --snr 10",
     "python benchmarks/radio.py --strip docs/radio_strip.png": "--snr 10",
-    "python benchmarks/workers.py": "--repetitions 1 --pairs 1",
+    "python benchmarks/workers.py": "--repetitions 1 --pairs 1 --size 64",
+    "python benchmarks/devices.py": "--passes 1 --count 1 --blocks 8",
     "python benchmarks/deepjscc_shares.py": "--images photos --count 1 --size 64 --snr 10 --cbr 0.25",
     "python benchmarks/interval_coverage.py --out results/interval_coverage.csv": "--out runs/coverage.csv --trials 5",
     "python benchmarks/recognition.py accuracy --out results/recognition_accuracy.csv": "--frames 1 --snr 10",
@@ -130,7 +136,6 @@ SHORTENED = {
     "results/recognition_learned.csv": "--frames 1 --snr 10",
     "semcom recognize received.sigmf-meta": "semcom recognize sent.sigmf-meta",
     "python benchmarks/recognition.py systems --out results/recognition_systems.csv": "--count 1",
-    "python benchmarks/scene_strip.py --downsampling 4 --send-class-colors --out docs/scene_strip.png": "--show 1",
     "python benchmarks/label_map.py --fuzz 100000 --out results/label_map_coding.csv": "--count 1 --fuzz 10",
     "python benchmarks/scene.py restoration --out results/scene_restoration.csv": _STREETS,
     "python benchmarks/scene.py restoration --images streets:test --count 20 --out "
@@ -141,12 +146,13 @@ SHORTENED = {
     "python benchmarks/scene.py class_colors --count 24 --out results/scene_class_colors.csv": _STREETS,
     # processors without bfloat16 emulate it, which takes minutes
     "python benchmarks/scene.py delay --count 8 --threads 2 --bfloat16 --out results/scene_delay.csv": "python "
-    "benchmarks/scene.py delay --count 2 --threads 1 --images streets:test",
+    "benchmarks/scene.py delay --count 2 --threads 1 --images streets:test:128x96",
     "python benchmarks/fitting.py --kodak 24 --out results/fitting.csv": "--kodak 0 --photos 1 --codecs webp",
     "python benchmarks/kodak_digital.py --out results/digital_run_time.csv": "--images folder:my/photos --count 1",
-    "python benchmarks/multimodal.py cost --out results/multimodal_run_time.csv": "--count 1",
+    "python benchmarks/multimodal.py cost --out results/multimodal_run_time.csv": f"--count 1 {_ONE_STEP}",
     f"python benchmarks/multimodal.py selection --count 200 {_GUIDANCE} --out results": "--count 2 "
-    "--candidates 1 2 --weights 1",
+    f"--candidates 1 2 --weights 1 --snr 10 {_ONE_STEP}",
+    "python benchmarks/multimodal.py strip --out docs/multimodal_strip.png": f"--count 1 --snr 10 {_ONE_STEP}",
     f"python benchmarks/multimodal.py low_snr --snr -5 0 {_GUIDANCE} {_TEXT}": f"--snr 0 {_LOW}",
     f"python benchmarks/multimodal.py low_snr --snr 5 10 {_GUIDANCE} {_TEXT} --against 'no selection' "
     "'nearest neighbor' AVIF WebP DeepJSCC": f"--snr 5 {_LOW} --against AVIF",
@@ -209,3 +215,15 @@ def executed(words):
         return [*words, *shlex.split(SCENARIOS.get(Path(words[2]).stem, _SMALL))]
     shorter = shlex.split(SHORTENED.get(printed, ""))
     return shorter if shorter[:1] in (["semcom"], ["python"]) else [*words, *shorter]
+
+
+@cache
+def first_pages():
+    """First page of each executed command; a page of results does not repeat the command of another page."""
+    found = {}
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language in ("sh", "console"):
+                for words in filter(None, map(executed, block.commands)):
+                    found.setdefault(tuple(words), page)
+    return found

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from printed import ELSEWHERE, PAGES, PREPARED, ROOT, SCENARIOS, SHORTENED, blocks, executed
+from printed import ELSEWHERE, PAGES, PREPARED, ROOT, SCENARIOS, SHORTENED, blocks, executed, first_pages
 
 from semcom import scenario
 from semcom.budget import load_hardware
@@ -105,6 +105,11 @@ def check_yaml(text, scenario_data, folder):
         assert scenario.scenario_from({**scenario_data, "metrics": ["psnr"], **data}).points()
 
 
+def repeated(words, page):
+    """Whether another page runs the command, and nothing on this one reads its files."""
+    return page.parent.name == "results" and first_pages()[tuple(words)] != page
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_page(page, folder, scenario_data):
     names, finished = {"__name__": "page"}, set()
@@ -121,7 +126,7 @@ def test_page(page, folder, scenario_data):
             check_yaml(block.text, scenario_data, folder)
         elif block.language in ("sh", "console"):
             for words in map(executed, block.commands):
-                if words and tuple(words) not in finished:
+                if words and tuple(words) not in finished and not repeated(words, page):
                     with contextlib.chdir(folder):
                         run(words)
                     finished.add(tuple(words))
