@@ -89,7 +89,7 @@ _ONE_STEP = "--set multimodal_generation.steps=1"
 _LOW = f"--count 2 --candidates 1 --gallery photos {_ONE_STEP}"
 _RECEIVE = "semcom receive received.sigmf-meta --out received.png"  # after GNU Radio's channel
 _RECEIVE_SHARED = "semcom receive received.sigmf-meta --shared sent.sigmf-meta --out received.png"
-_STREETS = "--count 2 --images streets:test:128x96"
+_STREETS = "--count 4 --images streets:test:128x96"
 SHORTENED = {
     "semcom certify": "semcom certify --scale 0.001",
     "semcom budget digital deepjscc scene": "--size 64",
