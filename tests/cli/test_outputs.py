@@ -126,7 +126,7 @@ def test_plot_compares_with_a_system_by_label_or_title(finished, tmp_path, capsy
         ),
         (["plot", "--format", "svg", "--x", "medium_cbr_budget"], ("figure-medium_cbr_budget.svg",)),
         (["report"], ("report.html",)),
-        (["budget", "--hardware", "arithmetic_45nm"], ("energy-arithmetic_45nm.png",)),
+        (["plot", "--hardware", "arithmetic_45nm"], ("energy-arithmetic_45nm.png",)),
     ],
     ids=lambda value: " ".join(value[:3]),
 )
