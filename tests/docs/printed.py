@@ -212,7 +212,8 @@ def executed(words):
         return shlex.split(SHORTENED[_RECEIVE_SHARED])
     words = ["auto" if word == "cuda" else word for word in words]  # the GPU where there is one
     if words[:2] == ["semcom", "run"] and words[2].startswith("scenarios/"):
-        return [*words, *shlex.split(SCENARIOS.get(Path(words[2]).stem, _SMALL))]
+        extra = SCENARIOS.get(Path(words[2]).stem, _SMALL)
+        return [*words, "--no-report", *shlex.split(extra)]  # `semcom run mine.yaml` writes one
     shorter = shlex.split(SHORTENED.get(printed, ""))
     return shorter if shorter[:1] in (["semcom"], ["python"]) else [*words, *shorter]
 
