@@ -180,7 +180,6 @@ ELSEWHERE = {
     "uv pip ": "changes the environment, and needs the network",
     "pip ": "changes the environment, and needs the network",
     ".venv/bin/": "changes the environment, and needs the network; the notebooks run in test_notebooks.py",
-    "export ": "the environment of the shell",
     "semcom data get": "downloads a data set; tests/images/test_published.py and test_hub.py have local servers",
     "/usr/bin/python3 examples/gnuradio/soapy.py": "needs a radio",
     "semcom app": "a server that runs until it is stopped; tests/apps",
