@@ -6,6 +6,7 @@ import math
 import threading
 import time
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
@@ -21,6 +22,7 @@ from semcom_demo import (
     content,
     downloads,
     generation,
+    memory,
     parts,
     photos,
     prefetch,
@@ -291,6 +293,19 @@ def test_repeated_features_have_the_snr_of_the_channel_and_that_of_the_repetitio
         for name, snrs_db in found.items():
             repetitions = uses[f"{name} stream"] / (len(snrs_db) / 2)
             assert snrs_db == pytest.approx([snr_db + 10 * math.log10(repetitions)] * len(snrs_db), abs=0.01)
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_memory_holds_the_results_used_last(inputs):
+    results = memory.Memory("test", most=2, most_of_upload=1)
+    points = [calls.make_point("analog", "awgn", snr_db) for snr_db in (1.0, 2.0, 3.0)]
+    upload = replace(inputs.photo, memory={}, results={})
+    for photo, kept in ((inputs.photo, [True, False, True]), (upload, [False, False, True])):
+        for point in (points[0], points[1], points[0], points[2]):
+            results.get(photo, point, lambda: 0)
+        assert [results.has(photo, point) for point in points] == kept
 
 
 # --- frames ahead of the slider --------------------------------------------------------------------------------------
