@@ -13,6 +13,7 @@ from toy import TOY
 
 from semcom import atomic, sweep
 from semcom.scenario.load import scenario_from
+from semcom.sweep import workers
 
 FORK = multiprocessing.get_context("fork")  # torch need not be imported again
 MORTAL = """
@@ -143,11 +144,13 @@ def test_the_point_of_a_killed_worker_is_repeated(scenario_data, tmp_path):
     assert rows == parts(sweep.run(scenario, tmp_path / "undisturbed"))
 
 
-def test_a_run_whose_workers_are_always_killed_ends(scenario_data, tmp_path):
+def test_a_run_whose_workers_are_always_killed_ends(scenario_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "_RETRIES", 1)  # each start of workers imports torch
+    monkeypatch.setattr(workers, "_MAX_FAILED", 2)
     scenario, lives = mortal(scenario_data | {"repetitions": 5}, tmp_path, point=1, lives=99)
     with pytest.raises(sweep.PointError, match=r"^mortal .* and \d more: its workers were killed"):
         sweep.run(scenario, tmp_path / "out", workers=2)
-    assert len(list(lives.iterdir())) > 99 - 13, "the run must end before all twenty points have been tried"
+    assert len(list(lives.iterdir())) > 99 - 7, "the run must end before all twenty points have been tried"
 
 
 def test_a_point_that_kills_its_worker_is_named_and_other_points_finish(scenario_data, tmp_path):

@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+import time
 import types
 from dataclasses import replace
 
@@ -293,6 +294,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, two_images, sent):
     running = [start(whole), start(disturbed)]
     while not (disturbed / "checkpoint.pt").exists():
         assert running[1].poll() is None
+        time.sleep(0.005)  # leaves the core to the runs; 150 steps with as many checkpoints take longer
     running[1].send_signal(sent)
     assert running[1].wait() != 0
     step = torch.load(disturbed / "checkpoint.pt", weights_only=True)["step"]
