@@ -90,7 +90,7 @@ def test_selection_by_features_approaches_the_noiseless_one(networks):
 
 def test_selection_of_the_receiver_approaches_the_noiseless_one(networks, photos):
     """Of eight images generated at 0 dB, selected by features received with less and less noise."""
-    rows, text = 64, TEXTS[0]
+    rows, text = 32, TEXTS[0]
     images = deliver(build_small(networks, candidates=8), photos[:1], 0.0).reception.candidates[0]
     with torch.no_grad():
         truth = NoisyFeatures.exact(networks.features(photos[:1]))
