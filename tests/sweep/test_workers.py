@@ -98,7 +98,7 @@ def test_short_work_stays_in_this_process(items):
 def test_long_work_is_shared_with_workers(items, monkeypatch):
     """This process handles items, too, while the workers start, and none afterwards."""
     monkeypatch.setattr(workers, "_START_S", 0.5)
-    done = [process for _, process in workers.results(items.process, deque([0.05] * 400), workers=None, most=2)]
+    done = [process for _, process in workers.results(items.process, deque([0.1] * 400), workers=None, most=2)]
     assert len(done) == 400
     assert len(set(done)) == 3
     last = max(index for index, process in enumerate(done) if process == os.getpid())
