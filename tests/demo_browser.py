@@ -174,7 +174,10 @@ def drag(page, label, value):
 
 
 def follows(page, label, value):
-    """Drag a slider without releasing it until the last image is that of another SNR, from one of the first frames."""
+    """Drag a slider without releasing it until the last image is that of another SNR, from one of the first frames.
+
+    The status states the SNR of the frame, if it is not that of the slider.
+    """
     frames_are_ready(page, r"The images follow the slider|: ([3-9]|\d\d) of")
     page.wait_for_function(
         "([label, value]) => { const input = document.querySelector(`input[aria-label='${label}']`);"
@@ -183,6 +186,9 @@ def follows(page, label, value):
         " return last.dataset.snr !== window.firstSnr; }",
         arg=[label, str(value)],
     )
+    shown = page.locator(".semcom-stage img").last.get_attribute("data-snr")
+    expected = "" if shown == str(value) else f"Images at {shown} dB, the nearest computed SNR"
+    assert page.locator(".semcom-stage .status").inner_text() == expected
 
 
 def switch(page, text):

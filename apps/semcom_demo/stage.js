@@ -69,7 +69,7 @@ class Stage {
     if (this.data && this.data.panels[0].src !== data.panels[0].src) this.decoded.clear(); // another image
     this.data = data;
     this.takeFrames(data);
-    this.status.textContent = "";
+    this.status.textContent = this.shown = "";
     if (first) this.buildInputs();
     this.setSliders(data.values);
     this.pair = Math.min(this.pair, Math.max(1, data.panels.length - 1));
@@ -160,7 +160,7 @@ class Stage {
     this.dragging = false;
     this.waiting = null;
     this.sequence += 1;
-    this.status.textContent = "Computing ...";
+    this.status.textContent = this.shown ? `Computing ... ${this.shown}` : "Computing ...";
     const together = this.together ? this.together.checked : true;
     const designed = this.sliders.designed ? this.number("designed") : null;
     this.send("inputs", { snr: this.number("snr"), designed: together ? null : designed, sequence: this.sequence });
@@ -173,6 +173,8 @@ class Stage {
     if (nearest === undefined) return;
     const panels = this.frames.get(nearest), fixed = this.data.panels.length - panels.length;
     panels.forEach((panel, index) => this.setPanel(fixed + index, panel, nearest));
+    this.shown = nearest === value ? "" : `Images at ${nearest} dB, the nearest computed SNR`;
+    this.status.textContent = this.shown;
   }
 
   play() {

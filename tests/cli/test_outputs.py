@@ -153,7 +153,7 @@ def test_no_file_of_the_user_in_the_folder_of_a_run_is_replaced(
         assert len((tmp_path / "run" / name).read_bytes()) == pytest.approx(size, rel=0.5)
 
 
-WRITE_NOTHING = {"app", "check", "compare", "data list", "list", "recognize", "show", "table"}
+WRITE_NOTHING = {"app", "budget", "check", "compare", "data list", "list", "recognize", "show", "table"}
 WRITE_ONLY_THE_PUBLISHED = {"data get"}  # a file of another content is refused, tests/images/test_download.py
 
 
