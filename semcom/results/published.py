@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,12 +83,12 @@ def read(path: Path) -> list[PublishedPoint]:
     return points
 
 
-def _point(line: dict[str, str], place: str) -> PublishedPoint:
+def _point(line: Mapping[str, str | None], place: str) -> PublishedPoint:
     numbers = {}
     for name in ("medium_cbr", "snr_db", "value"):
         try:
-            numbers[name] = float(number(line[name]))
-        except (TypeError, UsageError):
+            numbers[name] = float(number(line[name] or ""))  # None in a line that is too short
+        except UsageError:
             numbers[name] = math.nan
         if not math.isfinite(numbers[name]):
             raise UsageError(f"{place}: {name} must be a number, not {line[name]!r}")
