@@ -177,7 +177,7 @@ def test_the_benchmarks_print_every_measurement(tmp_path):
         ("scene bytes --quality 500", "must be 0 to 100"),
         ("scene delay --threads 0", "must be 1 or more"),
         ("scene delay --height 0", "must be 1 or more"),
-        ("scene delay --symbol-rate 0", "symbol_rate_hz"),
+        ("scene delay --symbol-rate 0", "--symbol-rate: the value must be"),
         ("scene_strip --downsampling -1", "invalid choice: -1"),
         ("scene_strip --show -1", "must be 0 or more"),
         ("scene_strip --show 200", "fewer than count: 201"),
