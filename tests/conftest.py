@@ -12,7 +12,11 @@ from semcom import allocator, threads  # noqa: E402
 threads.limit(1)  # before torch is imported; pytest-xdist runs several processes
 allocator.keep_freed_memory()
 
-collect_ignore = ["recognition/gnuradio_modulators.py"]  # a script for the Python of the system, which has GNU Radio
+_CONFTESTS = [f"{folder}conftest.py" for folder in ("", "apps/", "systems/", "systems/multimodal_generation/")]
+collect_ignore = [
+    "recognition/gnuradio_modulators.py",  # a script for the Python of the system, which has GNU Radio
+    *_CONFTESTS,  # of one name, and without examples to run
+]
 
 
 @pytest.fixture(autouse=True)
