@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NEEDED = ("tx_gflop", "tx_bytes", "tx_parameters", "channel_uses", "tx_symbol_energy")
+_EQUAL = (tables.SOURCE, "channel", "snr_db", "users")  # conditions of systems that are compared
 _ACROSS = "snr_db"  # the points of a curve differ in their SNR
 _ENERGY = "Transmitter energy (mJ per image)"
 
@@ -36,8 +37,8 @@ class Operation:
         channel_uses: mean number of counted channel uses.
         compute_j: energy of the computation at the transmitter, J; None if its operations are not counted.
         radio_j: energy of the radio at the transmitter, J.
-        on_frontier: whether no other system under the same channel and SNR is at least as good in quality, channel uses
-            and energy, and better in one of them.
+        on_frontier: whether no other system with the same images, channel and SNR is at least as good in quality,
+            channel uses and energy, and better in one of them.
     """
 
     system: str
@@ -93,7 +94,7 @@ def _is_undominated(one: Operation, others: Sequence[Operation], sign: int) -> b
         return False
     mine = (sign * one.quality, -one.channel_uses, -one.energy_j)
     for other in others:
-        same = all(other.conditions[name] == one.conditions[name] for name in ("channel", "snr_db", "users"))
+        same = all(other.conditions.get(name) == one.conditions.get(name) for name in _EQUAL)
         if other.energy_j is not None and same:
             theirs = (sign * other.quality, -other.channel_uses, -other.energy_j)
             if theirs != mine and all(a >= b for a, b in zip(theirs, mine, strict=True)):

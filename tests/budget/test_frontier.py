@@ -69,6 +69,14 @@ def test_energies_and_frontier():
     assert isinstance(found["file"], Operation)
 
 
+def test_systems_with_other_images_are_not_compared():
+    rows = pa.concat_tables(
+        rows_of((label, psnr, 1000, 1.0)).append_column("source", pa.array([source]))
+        for label, psnr, source in (("first", 30.0, "photos"), ("second", 20.0, "streets"))
+    )
+    assert all(one.on_frontier for one in operations(rows, "psnr", HARDWARE))
+
+
 def test_rows_without_costs_are_refused(tmp_path, capsys):
     from pyarrow import parquet
 
