@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -10,7 +11,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, _FlopCounterMode
+
+# At the first call of the counter torch imports its compiler, which takes two seconds, only to exclude the counter from
+# compilation; nothing is compiled while operations are counted.
+setattr(_FlopCounterMode, "__torch_dispatch__", inspect.unwrap(_FlopCounterMode.__torch_dispatch__))  # noqa: B010
 
 
 class Meter(TorchDispatchMode):
@@ -26,6 +31,10 @@ class Meter(TorchDispatchMode):
     >>> meter.flops, meter.parameters, meter.parameter_bytes
     (60, 20, 80)
     """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as for the counter above: no import of the compiler
 
     def __init__(self) -> None:
         super().__init__()

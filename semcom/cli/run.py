@@ -148,6 +148,7 @@ def add_commands(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Simulate a scenario and print its results; the same command resumes a run that was stopped."""
+    from semcom import threads
     from semcom.recognition.task import is_task
     from semcom.scenario.load import load_scenario
     from semcom.sweep.ray import Ray
@@ -161,22 +162,21 @@ def _run(options: argparse.Namespace) -> int:
     gpus = float(options.device == "cuda") if options.gpus is None else options.gpus
     cluster = Ray(options.address, gpus) if options.engine == "ray" else None
     settings = [*options.set, *(["images.skip_unreadable=true"] if options.skip_unreadable else [])]
-    scenario = load_scenario(options.scenario, settings)
-    out = Path(options.out or Path("runs") / Path(options.scenario).stem)
+    wanted = options.workers or 0
+    with _workers_ahead(options, wanted if wanted <= threads.cores() else 0):  # before this process imports much
+        scenario = load_scenario(options.scenario, settings)
+        out = Path(options.out or Path("runs") / Path(options.scenario).stem)
+        points = len(scenario.points())
+        most = options.workers or (threads.cores() // scenario.threads if points >= _MANY else 0)
+        with _workers_ahead(options, min(points, most)):
+            return _simulate(scenario, out, cluster, options)
 
-    with _workers_ahead(scenario, options):
-        return _simulate(scenario, out, cluster, options)
 
-
-def _workers_ahead(scenario: Scenario, options: argparse.Namespace) -> AbstractContextManager[None]:
-    """Begin the imports of workers beside those of this process, if the run is likely to need workers."""
-    from semcom import threads
+def _workers_ahead(options: argparse.Namespace, most: int) -> AbstractContextManager[None]:
+    """Begin the imports of up to `most` workers beside those of this process, unless they have begun."""
     from semcom.sweep import workers
 
-    points = len(scenario.points())
-    if options.engine != "processes" or (options.workers is None and points < _MANY):
-        return workers.ahead(0)
-    return workers.ahead(min(points, options.workers or threads.cores() // scenario.threads))
+    return workers.ahead(most if options.engine == "processes" else 0)
 
 
 def _simulate(scenario: Scenario, out: Path, cluster: Ray | None, options: argparse.Namespace) -> int:

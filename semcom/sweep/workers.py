@@ -218,6 +218,8 @@ def _start(ends: list[int], modules: list[str]) -> None:
         modules: names of modules to import at once.
     """
     _import(modules)
+    if modules:
+        _load()
     request = sys.stdin.buffer.readline()
     if not request:
         os._exit(0)
@@ -235,6 +237,16 @@ def _start(ends: list[int], modules: list[str]) -> None:
         os.close(end)
     sys.stdin.buffer.read()
     os.killpg(0, signal.SIGKILL)
+
+
+def _load() -> None:
+    """Load what the first point of each worker would: compiled functions, and pandas where pyarrow finds it."""
+    import pyarrow
+
+    from channels.rng import Rng
+
+    Rng([0]).normal(1)
+    pyarrow.array([0])
 
 
 def _import(modules: Sequence[str]) -> None:
