@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Sequence
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -14,6 +16,9 @@ from torch import Tensor
 
 # Complex variates that are generated at a time: small enough for the processor cache.
 _BLOCK = 1 << 14
+
+# Rows from which the compiled loops are used; below it, loading numba takes longer than they save.
+_MANY = 64
 
 
 def seed_for(*names: str | int | float) -> int:
@@ -83,17 +88,14 @@ class Rng:
 
     def uniform(self, *shape: int) -> Float[Tensor, rows * shape]:
         """Draw uniformly from [0, 1), float32 [rows, *shape]."""
-        from channels.rng_kernel import fill
-
         count = math.prod(shape)
         words = np.empty((len(self), -(-count // 2)), np.uint64)
-        fill(self._states(), words)
+        self._loops().fill(self._states(), words)
         values = (words.view(np.uint32) >> 8).astype(np.float32) * np.float32(2**-24)
         return torch.from_numpy(values[:, :count]).reshape(len(self), *shape)
 
     def _complex_normal(self, count: int, variance: np.ndarray) -> Complex[Tensor, "rows count"]:
-        from channels.rng_kernel import combine, fill_polar
-
+        loops = self._loops()
         values = torch.empty(len(self), count, dtype=torch.complex64)
         target = values.numpy().view(np.float32)
         states = self._states()
@@ -104,12 +106,22 @@ class Rng:
             part = slice(first, first + rows)
             for column in range(0, count, columns):
                 level, phase, cosine = scratch[:, : len(self) - first, : count - column]
-                fill_polar(states[part], level, phase)
+                loops.fill_polar(states[part], level, phase)
                 np.log(level, out=level)
                 np.cos(phase, out=cosine)
                 np.sin(phase, out=phase)
-                combine(target[part, 2 * column : 2 * (column + columns)], level, cosine, phase, variance[part])
+                loops.combine(target[part, 2 * column : 2 * (column + columns)], level, cosine, phase, variance[part])
         return values
+
+    def _loops(self) -> ModuleType:
+        """The loops over rows and numbers, compiled or in NumPy; the numbers are the same."""
+        if len(self) >= _MANY or "numba" in sys.modules:
+            from channels import rng_kernel
+
+            return rng_kernel
+        from channels import rng_numpy
+
+        return rng_numpy
 
     def _states(self) -> np.ndarray:
         """Generator states of the next draw, uint64 [rows, 4]; writable, because generating numbers changes them."""

@@ -1,6 +1,7 @@
 """The link: inputs of the receiver, counted channel uses, energy and the realized SNR."""
 
 import ast
+import importlib
 import math
 import re
 from dataclasses import replace
@@ -142,11 +143,14 @@ def test_truth_of_a_common_transmission_is_repeated_for_its_users():
     assert delivery.truth["message"].tolist() == [0, 0, 1, 1]
 
 
-def test_fading_gain_is_never_zero(monkeypatch):
+@pytest.mark.parametrize("loops", ["rng_kernel", "rng_numpy"])
+def test_fading_gain_is_never_zero(monkeypatch, loops):
     """A uniform number that float32 rounds to 1 (logarithm 0) gives a finite received symbol."""
-    from channels import rng, rng_kernel
+    from channels import rng
 
-    monkeypatch.setattr(rng_kernel, "fill_polar", lambda states, level, phase: (level.fill(1), phase.fill(0)))
+    chosen = importlib.import_module(f"channels.{loops}")
+    monkeypatch.setattr(chosen, "fill_polar", lambda states, level, phase: (level.fill(1), phase.fill(0)))
+    monkeypatch.setattr(rng.Rng, "_loops", lambda self: chosen)
     symbols = torch.ones(1, 1, 8, dtype=torch.complex64)
     received = rayleigh.build().carry(symbols, torch.tensor([[8]]), torch.tensor([[0.0]]), rng.Rng([1]))
     assert received.symbols.isfinite().all()

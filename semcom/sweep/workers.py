@@ -243,6 +243,7 @@ def _load() -> None:
     """Load what the first point of each worker would: compiled functions, and pandas where pyarrow finds it."""
     import pyarrow
 
+    import channels.rng_kernel  # noqa: F401 - then the next line loads the compiled functions
     from channels.rng import Rng
 
     Rng([0]).normal(1)

@@ -1,13 +1,15 @@
 """The draws of a row do not depend on the batch, the order or the length, and no global state is changed."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from channels import tdl, uplink
+from channels import rng_kernel, rng_numpy, tdl, uplink
 from channels.rng import Rng, seed_for
 from channels.rng_kernel import fill
 
@@ -33,6 +35,23 @@ def test_a_longer_draw_begins_with_the_shorter(draw):
 @pytest.mark.parametrize("draw", DRAWS)
 def test_the_first_dimension_of_a_shape_may_grow(draw):
     assert torch.equal(getattr(Rng(SEEDS[:2]), draw)(3, 5), getattr(Rng(SEEDS[:2]), draw)(9, 5)[:, :3])
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("length", [1, 17, 40_011])
+def test_compiled_loops_and_numpy_draw_the_same_bits(monkeypatch, draw, length):
+    found = []
+    for loops in (rng_kernel, rng_numpy):
+        monkeypatch.setattr(Rng, "_loops", lambda self, loops=loops: loops)
+        rng = Rng(SEEDS[:3])
+        found.append([getattr(rng, draw)(length) for _ in range(2)])
+    for compiled, plain in zip(*found, strict=True):
+        assert torch.equal(torch.view_as_real(compiled + 0j), torch.view_as_real(plain + 0j))
+
+
+def test_a_few_rows_are_drawn_without_loading_numba():
+    code = "import sys; from channels.rng import Rng; Rng([1]).normal(9); sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_second_draw_is_new_and_does_not_depend_on_the_length_of_the_first():
