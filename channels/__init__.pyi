@@ -5,6 +5,7 @@ from .base import clear_unsent as clear_unsent
 from .base import noise_variance as noise_variance
 from .base import sent_energy as sent_energy
 from .base import sent_mask as sent_mask
+from .errors import ContractError as ContractError
 from .errors import UsageError as UsageError
 from .rng import Rng as Rng
 from .rng import seed_for as seed_for

@@ -12,12 +12,12 @@ from jaxtyping import Complex, Float, Int, Shaped
 from torch import Tensor
 
 from channels.base import Channel, Received, sent_mask
-from channels.errors import UsageError
+from channels.errors import ContractError, UsageError
 from channels.rng import Rng
 from channels.superposed_user import superposed_user
 from semcom.devices import exact_products, moved
 from semcom.limits import MAX_SNR_DB
-from semcom.system import Bound, Payload, Reception, Sample, System, uses_for
+from semcom.system import Bound, Payload, Reception, Sample, System, Transmitter, uses_for
 
 # Analog rows are normalized exactly; the standard deviation of |x|^2 over a constellation is at most 0.63 (256QAM).
 _ANALOG_TOLERANCE = 1e-3
@@ -130,7 +130,8 @@ class Link:
         Raises:
             UsageError: the number of rows is not a multiple of `users`, an SNR is out of range, or a system without
                 `cbr` is used over a channel whose `csit` (SNR known to the transmitter) is not average.
-            ValueError: the transmitter violates the power constraint, or the receiver returns no valid images.
+            ContractError: the transmitter violates the power constraint, the receiver returns no valid images or counts
+                other channel uses than were sent, or one of them or the channel returns a value of another type.
         """
         rows = len(sample.images)
         if rows != len(seeds) or users < 1 or rows % users:
@@ -156,19 +157,22 @@ class Link:
         times = [time.perf_counter()]
         payload = moved(self._encode(sample, known_snr, rng.derive("encode"), users), device)
         times.append(time.perf_counter())
-        _check_power(payload)
+        _check_power(payload, self.system.name)
         received = self.channel.carry(
             payload.symbols.unflatten(0, (-1, users)),
             payload.uses.view(-1, users),
             snr.view(-1, users),
             rng.derive("carry"),
         )
+        _check_type(received, Received, "the channel")
         times.append(time.perf_counter())
         folded = received.fold()
         receiver_input = (received if self.system.joint_users else folded).for_receiver()
-        reception = moved(self.system.receiver.decode(receiver_input, sample.size, rng.derive("decode")), device)
+        reception = self.system.receiver.decode(receiver_input, sample.size, rng.derive("decode"))
+        _check_type(reception, Reception, f"the receiver of {self.system.name}")
+        reception = moved(reception, device)
         times.append(time.perf_counter())
-        _check_images(reception, sample)
+        _check_images(reception, sample, self.system.name)
         _check_counted_uses(reception, payload, self.system)
         return Delivery(
             sample=sample,
@@ -205,11 +209,12 @@ class Link:
         assert self.transmitter is not None
         if self.channel.medium.access == "superposed" and users > 1:
             transmitter = self.transmitter.for_channel(superposed_user(self.channel, users))
-            return transmitter.encode(sample, snr, rng)
+            return _encoded(transmitter, sample, snr, rng, self.system.name)
         if self.channel.medium.access != "common" or users == 1:
-            return self.transmitter.encode(sample, snr, rng)
+            return _encoded(self.transmitter, sample, snr, rng, self.system.name)
         worst = snr.view(-1, users).amin(1)
-        payload = self.transmitter.encode(_every_nth_row(sample, users), worst, rng[::users])
+        first = _every_nth_row(sample, users)
+        payload = _encoded(self.transmitter, first, worst, rng[::users], self.system.name)
         return replace(
             payload,
             symbols=payload.symbols.repeat_interleave(users, 0),
@@ -225,7 +230,7 @@ class Link:
     def _best_reception(self, bound: Bound, sample: Sample, snr: Tensor, rng: Rng, users: int) -> Delivery:
         best = bound.best_reception(sample, snr.view(-1, users), self.channel, rng)
         uses, reception = moved(best, sample.images.device)
-        _check_images(reception, sample)
+        _check_images(reception, sample, bound.name)
         return Delivery(
             sample=sample,
             reception=reception,
@@ -265,16 +270,31 @@ def _for_every_user(value: object, users: int) -> object:
     return type(value)(item for item in value for _ in range(users)) if isinstance(value, list | tuple) else value
 
 
+def _encoded(transmitter: Transmitter, sample: Sample, snr: Tensor, rng: Rng, name: str) -> Payload:
+    """What a transmitter sends, which must be a `Payload`."""
+    payload = transmitter.encode(sample, snr, rng)
+    _check_type(payload, Payload, f"the transmitter of {name}")
+    return payload
+
+
+def _check_type(returned: object, kind: type, who: str) -> None:
+    """Refuse another result than the one of the contract, such as that of a function without `return`."""
+    if not isinstance(returned, kind):
+        raise ContractError(f"{who} must return a {kind.__name__}, not {type(returned).__name__}")
+
+
 def _check_counted_uses(reception: Reception, payload: Payload, system: System) -> None:
     """Refuse a receiver that counts fewer uses than were sent, unless the system may leave out repetitions."""
     counted, sent = reception.counted_uses, payload.uses
     wrong = (counted > sent) | (counted < 0) if system.repeats else counted != sent
     if wrong.any():
         row = int(wrong.nonzero()[0, 0])
-        raise ValueError(f"row {row} sent {int(sent[row])} channel uses and counts {int(counted[row])}")
+        raise ContractError(
+            f"{system.name}: row {row} sent {int(sent[row])} channel uses and counts {int(counted[row])}"
+        )
 
 
-def _check_power(payload: Payload) -> None:
+def _check_power(payload: Payload, name: str) -> None:
     """Refuse symbols whose mean energy is not 1: exactly for analog rows, within 6 deviations for digital ones."""
     energy = payload.symbols.detach().abs().square().sum(-1)
     uses = payload.uses.clamp(min=1)
@@ -282,17 +302,18 @@ def _check_power(payload: Payload) -> None:
     wrong = ~((energy / uses - 1).abs() <= allowed) & (payload.uses > 0)
     if wrong.any():
         row = int(wrong.nonzero()[0, 0])
-        raise ValueError(
-            f"row {row} has a mean energy of {float(energy[row] / uses[row]):.4f} per use; the power constraint "
-            f"requires 1 +- {float(allowed[row]):.4f}: normalize analog symbols and do not rescale constellation points"
+        raise ContractError(
+            f"{name}: row {row} has a mean energy of {float(energy[row] / uses[row]):.4f} per use; the power "
+            f"constraint requires 1 +- {float(allowed[row]):.4f}: normalize analog symbols and do not rescale "
+            "constellation points"
         )
 
 
-def _check_images(reception: Reception, sample: Sample) -> None:
+def _check_images(reception: Reception, sample: Sample, name: str) -> None:
     images = reception.images.detach()
     if images.shape != sample.images.shape or not bool(((images >= 0) & (images <= 1)).all()):
-        raise ValueError(
-            f"a receiver must return images {tuple(sample.images.shape)} in [0, 1], not {tuple(images.shape)} "
+        raise ContractError(
+            f"{name}: a receiver must return images {tuple(sample.images.shape)} in [0, 1], not {tuple(images.shape)} "
             f"from {float(images.min()):.3g} to {float(images.max()):.3g}"
         )
 

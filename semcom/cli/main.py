@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from channels.errors import UsageError
+from channels.errors import ContractError, UsageError
 from semcom import allocator, discover, threads
 from semcom.cli import app, browse, budget, data, radio, recognize, results, run, send, train, verify
 from semcom.cli.common import Commands, Parser, complain, interrupted, lacks_temporary_folder, raise_late_interrupts
+from semcom.discover import user_modules
 
 _DESCRIPTION = "Simulate the transmission of images over wireless channels, with learned and with conventional systems."
 _EPILOG = (
@@ -40,17 +41,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(str(error), 2)
     except KeyboardInterrupt:
         return interrupted("interrupted")
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):  # the text of torch
-            raise
-        return complain("not enough memory; use smaller images, fewer users, or a smaller `batch`", 1)
     except BrokenPipeError:  # the reader of a pipe has ended, as in `semcom list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if not lacks_temporary_folder(error):
-            raise
-        return complain("no temporary folder can be written; set TMPDIR to a writable folder", 2)
+    except (Exception, SystemExit) as error:  # a file of the user may raise any exception
+        if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error)):
+            return complain("not enough memory; use smaller images, fewer users, or a smaller `batch`", 1)
+        if isinstance(error, OSError) and lacks_temporary_folder(error):
+            return complain("no temporary folder can be written; set TMPDIR to a writable folder", 2)
+        if isinstance(error, ContractError):
+            return complain(str(error), 1)
+        if user_modules.failed(error):
+            return complain(user_modules.describe(error), 1)
+        raise  # an error of semcom itself, with its traceback
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from channels.errors import UsageError
+from channels.errors import ContractError, UsageError
 from semcom.cli.common import (
     Commands,
     add_device_option,
@@ -20,6 +20,7 @@ from semcom.cli.common import (
     interrupted,
 )
 from semcom.cli.outputs import add_force_option, guard_file, guard_folder
+from semcom.discover import user_modules
 from semcom.results.printing import printable
 
 if TYPE_CHECKING:
@@ -196,8 +197,9 @@ def _simulate(scenario: Scenario, out: Path, cluster: Ray | None, options: argpa
             f"interrupted after {done} of {count_points(scenario)}; run the same command again to resume"
         )
     except sweep.PointError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+        cause = error.__cause__
+        if cause is not None and not isinstance(cause, ContractError) and not user_modules.failed(cause):
+            traceback.print_exception(cause)
         return complain(f"{error} (the results of all other points are saved)", 1)
     from semcom.results import table
 

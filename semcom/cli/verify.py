@@ -26,7 +26,7 @@ def add_commands(commands: Commands) -> None:
         type=int,
         default=64,
         metavar="N",
-        help="side of the square test images in pixels, for models of one image size (default: 64)",
+        help="side in pixels of the square test images of a system, for models of one image size (default: 64)",
     )
     check.add_argument(
         "--cbr",
@@ -59,6 +59,8 @@ def _check(options: argparse.Namespace) -> int:
     from semcom.scenario.load import variant
 
     entry = find_entry(options.name.partition(":")[0])
+    if entry.kind == "channel" and (given := sorted({"cbr", "size"} & options.given_options)):
+        raise UsageError(f"--{given[0]} applies to systems, and {entry.name} is a channel: leave it out")
     subject = variant(entry.kind, options.name, options.set)
 
     from semcom.contract.runner import check

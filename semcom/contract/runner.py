@@ -18,6 +18,7 @@ from semcom.contract.channel_properties import CHANNEL_PROPERTIES
 from semcom.contract.common import NotApplicableError
 from semcom.contract.device_properties import OnDevice, channel_agrees_with_the_cpu, system_agrees_with_the_cpu
 from semcom.contract.system_properties import ANY_CHANNEL_PROPERTIES, SYSTEM_PROPERTIES, Trial
+from semcom.discover import user_modules
 from semcom.edge import build_variant
 from semcom.scenario.model import Variant
 
@@ -87,7 +88,7 @@ def _check_arguments(build: Callable[[], object]) -> None:
         build()
     except UsageError:
         raise
-    except Exception:
+    except (Exception, SystemExit):
         pass
 
 
@@ -97,5 +98,5 @@ def _result(name: str, text: str, prop: Callable[[], str | None]) -> CheckResult
         return CheckResult(name, statement, prop() or "")
     except NotApplicableError as reason:
         return CheckResult(name, str(reason), "", applies=False)
-    except Exception as error:  # a property that cannot be tested does not hold; the next one may
-        return CheckResult(name, statement, f"{type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:  # a property that cannot be tested does not hold; the next one may
+        return CheckResult(name, statement, user_modules.describe(error))

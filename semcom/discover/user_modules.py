@@ -1,4 +1,4 @@
-"""Import of the user's Python files."""
+"""Import of the user's Python files, and the place of their errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +14,8 @@ from types import ModuleType
 from channels.errors import UsageError
 from semcom.discover import user_files
 
-_helpers: set[str] = set()  # modules beside the files imported so far, by path
+_files: set[str] = set()  # files imported so far, by path
+_helpers: set[str] = set()  # modules beside them
 
 
 def load(path: Path) -> ModuleType:
@@ -26,6 +27,7 @@ def load(path: Path) -> ModuleType:
     Raises:
         UsageError: the file cannot be imported.
     """
+    _files.add(str(path))
     _helpers.update(map(str, user_files.sources(path)[1:]))
     name = f"{path.stem}_{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -38,10 +40,33 @@ def load(path: Path) -> ModuleType:
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # a user-defined file may raise any exception
         del sys.modules[name]
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
-        place = f"{path}:{lines[-1]}" if lines else str(path)
-        raise UsageError(f"{place}: cannot be imported, {type(error).__name__}: {error}") from error
+        raise UsageError(f"{_place(error, {str(path)}) or path}: cannot be imported, {_named(error)}") from error
     return module
+
+
+def failed(error: BaseException) -> bool:
+    """Whether an error was raised by a file that `load` imported, a module beside one, or what these call."""
+    return bool(_place(error, _files | _helpers))
+
+
+def describe(error: BaseException) -> str:
+    """The type and text of an error, after FILE:LINE of the innermost line in a file of the user, if there is one.
+
+    >>> describe(ValueError("no value"))
+    'ValueError: no value'
+    """
+    place = _place(error, _files | _helpers)
+    return f"{place}: {_named(error)}" if place else _named(error)
+
+
+def _place(error: BaseException, files: Set[str]) -> str:
+    """FILE:LINE of the innermost line in some files that an error passed, "" if there is none."""
+    passed = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return next((f"{file}:{line}" for file, line in reversed(passed) if file in files), "")
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 @contextmanager

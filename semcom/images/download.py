@@ -32,7 +32,7 @@ def fetch(url: str, path: Path, size: int, sha256: str, progress: Callable[[int]
 
     The bytes are collected in `.NAME.part` beside the file. An interrupted download resumes there, at the next call too
     (HTTP range requests); a server without ranges sends the file from its start. A file of another size or hash
-    is removed.
+    is removed, and so is one of no bytes.
 
     Args:
         url: address, http or https.
@@ -55,7 +55,12 @@ def fetch(url: str, path: Path, size: int, sha256: str, progress: Callable[[int]
             part.unlink(missing_ok=True)
             return
         progress(file.seek(0, os.SEEK_END))
-        _receive_all(url, file, size, progress)
+        try:
+            _receive_all(url, file, size, progress)
+        except BaseException:
+            if not file.seek(0, os.SEEK_END):  # nothing to resume from
+                part.unlink()
+            raise
         if (found := _sha256(file)) != sha256:
             part.unlink()
             raise UsageError(

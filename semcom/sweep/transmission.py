@@ -19,6 +19,7 @@ from channels.errors import UsageError
 from channels.rng import seed_for
 from semcom import discover
 from semcom.devices import moved, resolve
+from semcom.discover import user_modules
 from semcom.edge import build_variant
 from semcom.images.names import readable
 from semcom.images.source_image import SourceImage, group_by_shape
@@ -305,7 +306,7 @@ def attempt(point: Point, device: str = "cpu", batch: int | None = None) -> Part
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # sys.exit in a file of the user must not end the run as if it were done
-        raise PointError(f"{point}: {type(error).__name__}: {error}") from error
+        raise PointError(f"{point}: {user_modules.describe(error)}") from error
 
 
 @contextmanager

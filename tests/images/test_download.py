@@ -68,6 +68,19 @@ def test_a_connection_that_breaks_for_good_resumes_at_the_next_call(server, fetc
     assert server.requests == ["bytes=150000-"]
 
 
+def test_an_empty_part_is_removed_and_one_with_bytes_is_not(server, fetch):
+    server.cuts = [0, 0, 0, 0]
+    assert f"broke after 0 of {len(CONTENT)} bytes" in refused(fetch)
+    assert not list(fetch.path.parent.iterdir())
+    server.status = 503
+    assert "503" in refused(fetch)
+    assert not list(fetch.path.parent.iterdir())
+    server.status, server.cuts = 200, [7, 0, 0, 0, 0]
+    refused(fetch)
+    assert fetch.part.read_bytes() == CONTENT[:7]
+    fetch()
+
+
 def test_a_server_without_ranges_starts_again(server, fetch):
     server.cuts, server.ranges = [150_000], False
     fetch()
