@@ -107,7 +107,9 @@ def test_a_metric_that_fails_at_one_snr_leaves_the_rows_of_the_other(folder, cap
     fault = "    delivery.snr_db[0] > 5 and found.view(1, 7)\n"
     place = insert(folder / "helper.py", "    return found", fault)
     line = failed(capsys, "run", "s.yaml", "--quiet", "--out", "out", "--workers", workers)
-    assert line.startswith(f"mine over ours at 10 dB, 1 user, medium_cbr 0.125, repetition 0: {place}: RuntimeError: shape")
+    assert line.startswith(
+        f"mine over ours at 10 dB, 1 user, medium_cbr 0.125, repetition 0: {place}: RuntimeError: shape"
+    )
     assert line.endswith("(the results of all other points are saved)")
     if workers == "1":  # of two, the other may still be at work
         assert table.read(folder / "out")["snr_db"].to_pylist() == [0]
