@@ -193,7 +193,8 @@ def _title(table: pyarrow.Table, out: Path, rows: list[Row], across: str, shown:
     swept, row = tables.conditions(table), rows[0]
     names = list(dict.fromkeys(row["image"] for row in rows))
     several = len(names) > 1
-    parts = [] if several else [f"image {names[0]}{_others('image', len(table['image'].unique()))}"]
+    image = f"image {names[0]}{_others('image', len(table['image'].unique()))}"
+    parts = ["one image of each set" if several else image]
     users = len(table["user"].unique())
     parts += [f"user {row['user']}{_others('user', users)}"] if users > 1 else []
     for name in panels.panel_conditions(table, across):

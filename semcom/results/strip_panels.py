@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CAPTIONS = {  # name and form of the metrics below an image
     "psnr": ("PSNR", "{:.1f} dB"),
-    "clip_image_similarity": ("CLIP similarity", "CLIP {:.2f}"),
+    "clip_image_similarity": ("CLIP image similarity", "CLIP {:.2f}"),
     "miou": ("mIoU", "mIoU {:.2f}"),
 }
 Row = dict[str, Any]
@@ -113,7 +113,7 @@ class Grid:
             return "Original"
         height, width, colors = self.block.sent.shape
         uses = int(self.block.rows[0]["medium_cbr_budget"] * height * width * colors + 1e-6)
-        return f"{printable(self.block.label)}\n{uses} channel uses"
+        return f"Original\n{printable(self.block.label)}\n{uses} channel uses"
 
 
 def part(image: np.ndarray, crop: Crop) -> np.ndarray:
@@ -166,8 +166,10 @@ def _value(row: Row, metric: str) -> float | None:
 def legend(rows: list[Row]) -> str:
     """What is written below and on the images."""
     names = [name for metric, (name, _) in _CAPTIONS.items() if any(_value(row, metric) is not None for row in rows)]
-    boxed = "; text box: received message" if any(row.get("received_message") is not None for row in rows) else ""
-    return f"{', '.join(names) or 'results'} below each image{boxed}"
+    has_text = any(row.get("received_message") is not None for row in rows)
+    boxed = "; box: received text, drawn over the image" if has_text else ""
+    below = f"{', '.join(names)} below each image, higher is better" if names else "results below each image"
+    return below + boxed
 
 
 def _frame(panel: Axes, message: str, look: Format, cell: float) -> None:
