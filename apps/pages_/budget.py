@@ -14,8 +14,9 @@ COST_SNR_DB = 10  # at which the computation is counted
 
 parts.title(
     "Budget",
-    "What one image costs a camera: energy of computation and radio, delay, and quality. The power that the antenna "
-    "radiates and the distance give the SNR; the amplifier consumes more.",
+    "What one image costs a camera: energy of computation and radio, delay, and quality.",
+    "The power that the antenna radiates and the distance give the signal-to-noise ratio (SNR); the amplifier consumes "
+    "more.",
 )
 
 left, right = st.columns(2)
@@ -31,7 +32,7 @@ names = hardware_names()
 hardware_name = right.selectbox(
     "Hardware",
     names,
-    format_func=lambda name: load_hardware(name).name,
+    format_func=lambda name: energy.with_power(load_hardware(name), power_mw / 1e3).title,
     help=TOOLTIPS["hardware"],
     **state.bound("hardware", names[0], names),
 )
@@ -48,7 +49,7 @@ if not systems:
     results.info("Select at least one system.")
     st.stop()
 
-hardware = load_hardware(hardware_name)
+hardware = energy.with_power(load_hardware(hardware_name), power_mw / 1e3)
 level = snr_db(power_mw / 1e3, float(distance_m), hardware.symbol_rate_hz.value or 1.0)
 level = float(min(SNR_RANGE_DB[1], max(SNR_RANGE_DB[0], round(level))))
 image = photos.square_photographs(side)[0]
@@ -62,7 +63,7 @@ with progress, errors.stop_on_usage_error(), st.spinner("Transmitting, and count
         name = point.system.name
         measured = energy.cost(photo, calls.make_point(name, "awgn", COST_SNR_DB, medium_cbr=cbr))
         shot = shots.transmit(photo, point)
-        lines.append(energy.line(measured, shot, name, hardware, power_mw / 1e3))
+        lines.append(energy.line(measured, shot, name, hardware))
 with place:
     st.metric("SNR of the link", f"{level:g} dB", help=TOOLTIPS["link_budget"])
     energy.show_charts(lines)

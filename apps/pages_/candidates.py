@@ -13,9 +13,10 @@ SYSTEM = st.session_state.get("candidates_system", "multimodal_generation")
 
 parts.title(
     "Generated candidates",
-    "Only features of the image and of a sentence about it are transmitted, as analog symbols. The receiver generates "
-    "several candidate images from the received features. It selects the candidate whose own features are nearest to "
-    "the received ones.",
+    "Only features of an image and of a sentence are transmitted, and the receiver generates several candidate images "
+    "from them.",
+    "The features are sent as analog symbols. The receiver selects the candidate whose own features are nearest to the "
+    "received ones.",
 )
 
 results = st.container()

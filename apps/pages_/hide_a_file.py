@@ -21,8 +21,9 @@ def memory() -> Memory[Result]:
 
 parts.title(
     "Hide a file in an image",
-    "Half of the patches of the image are transmitted. The hidden file selects which half. The receiver recovers the "
-    "file from the positions of the patches, and a neural network reconstructs the missing patches.",
+    "Half of the patches of the image are transmitted, and the hidden file selects which half.",
+    "The receiver recovers the file from the positions of the patches, and a neural network reconstructs the missing "
+    "patches.",
 )
 
 results, numbers = st.columns(parts.STAGE_AND_NUMBERS)

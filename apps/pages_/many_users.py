@@ -21,8 +21,8 @@ def memory() -> Memory[list[Shot]]:
 
 parts.title(
     "Many users",
-    "All users share one channel and a fixed total number of channel uses. Add users to see how the quality of each "
-    "image changes.",
+    "All users share one channel and a fixed total number of channel uses.",
+    "Add users to see how the quality of each image changes.",
 )
 
 results = st.container()

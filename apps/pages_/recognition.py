@@ -11,8 +11,9 @@ from semcom.recognition.recording import CANDIDATES
 
 parts.title(
     "Recognize a modulation",
-    "Which modulation do these symbols have? Bayes' rule over the likelihoods makes the fewest errors: with gain and "
-    "noise known it is a bound for every recognizer. A network is beside it.",
+    "Three recognizers decide which modulation the received symbols have.",
+    "Bayes' rule over the likelihoods makes the fewest errors: with gain and noise known it is a bound for every "
+    "recognizer. A network is beside it.",
 )
 
 left, right = st.columns(2)

@@ -47,8 +47,8 @@ def take_preset() -> None:
 
 parts.title(
     "Run a scenario",
-    "A scenario is a parameter sweep in one YAML file: systems, channels, SNR values, users, images and metrics. Edit "
-    "it, run it, and download the figure, the results and the report.",
+    "A scenario is a parameter sweep in one YAML file: systems, channels, SNR values, users, images and metrics.",
+    "Edit it, run it, and download the figure, the results and the report.",
 )
 pressed_place = st.container()
 st.selectbox(
@@ -110,8 +110,14 @@ if "scenario_result" in st.session_state:
         st.caption("This figure belongs to the last run. The scenario above has been edited since.")
     st.caption(f"Results of {done}")
     metrics = table.metrics(rows)
-    shown = files["figure_dark.png" if st.context.theme.type == "dark" else "figure.png"]
-    st.image(shown, width="stretch", alt=f"Figure of the last run: {', '.join(metrics)} of each system")
+    theme = "_dark" if st.context.theme.type == "dark" else ""
+    for kind in ("", "_phone"):  # the style of the pages shows one of them
+        with st.container(key=f"figure{kind}"):
+            shown, alt = (
+                files[f"figure{kind}{theme}.png"],
+                f"Figure of the last run: {', '.join(metrics)} of each system",
+            )
+            st.image(shown, width="stretch", alt=alt)
     metric = st.selectbox(
         "Metric in the table",
         list(metrics),

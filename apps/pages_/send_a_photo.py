@@ -6,8 +6,9 @@ from semcom_demo.words import TOOLTIPS
 
 parts.title(
     "Send an image",
-    "A photograph is transmitted over a simulated radio channel. Move the SNR of the channel to see how the received "
-    "image changes. Separate the two sliders to see a transmitter that assumes a wrong SNR.",
+    "A photograph is transmitted over a simulated radio channel: move the signal-to-noise ratio (SNR) to see how the "
+    "received image changes.",
+    "Separate the two sliders to see a transmitter that assumes a wrong SNR.",
 )
 
 results, numbers = st.columns(parts.STAGE_AND_NUMBERS)  # filled last, shown above the inputs

@@ -1,13 +1,12 @@
 """The first page: a story of five steps, each with one gesture."""
 
 import streamlit as st
-from semcom_demo import calls, downloads, parts, photos, reproduce, state, story
+from semcom_demo import calls, downloads, parts, photos, reproduce, scroll, state, story
 
 parts.title(
     "Images over a radio channel",
-    "A photograph is sent over a simulated radio channel, in five steps. Each step asks for one gesture. The "
-    "signal-to-noise ratio (SNR) says how good the channel is, PSNR and MS-SSIM how similar the received image is to "
-    "the one sent: higher is better.",
+    "A photograph is sent over a simulated radio channel, in five steps. The signal-to-noise ratio (SNR) says how good "
+    "the channel is, PSNR and MS-SSIM how similar the received image is to the one sent: higher is better.",
 )
 
 
@@ -27,12 +26,12 @@ st.session_state["story_step"] = number
 results = st.container()
 with results:
     st.markdown(f"**{number}. {step.task}**")
+    if "channel" in step.inputs:  # above the images, which it changes
+        st.button("Another realization", on_click=parts.next_seed)
 systems = calls.available_systems(step.systems)
 inputs = parts.Inputs(photos.selected(), state.get("channel", "awgn"), state.get("cbr", 1 / 16), state.get("seed", 0))
 with results:
     shots, frames = parts.show_stage("stage_story", inputs, systems)
-    if "channel" in step.inputs:
-        st.button("Another realization", on_click=parts.next_seed)
     st.write(step.result)
     if number < len(story.STEPS):
         label = f"Next step: {number + 1}. {story.STEPS[number].title}"
@@ -57,3 +56,4 @@ for kind, path in (("Notebook", step.notebook), ("Documentation", step.document)
 points = [inputs.point(name) for name in systems]
 downloads.show(inputs, points, shots, frames)
 reproduce.show_systems(inputs.photo, points)
+scroll.to_top_after(number)

@@ -12,9 +12,10 @@ from semcom.images.source_image import SourceImage
 
 parts.title(
     "Street scene",
-    "Only the class of each pixel is transmitted (road, car, tree ...). The receiver generates an image from this "
-    "label map with a neural network. A WebP file with the same number of channel uses is shown beside it. No color is "
-    "transmitted: compare which objects are where.",
+    "Only the class of each pixel (road, car, tree ...) is transmitted, and a neural network generates an image from "
+    "this label map.",
+    "A WebP file with the same number of channel uses is shown beside it. No color is transmitted: compare which "
+    "objects are where.",
 )
 
 results = st.container()
@@ -72,10 +73,11 @@ elif hidden:
     transmissions.show("stage_street", place, progress, panels[2:], lambda found: found[0].panels()[1:], compare=False)
 else:
     frames = transmissions.show("stage_street", place, progress, panels, lambda found: found[0].panels())
+with place:
+    scenes.show_legend()
 with results:
     if not quiz:
         scenes.show_table(image, compared)
-        scenes.show_legend()
 webp_point = parts.point("digital", channel, cbr, seed, settings=scenes.WEBP)
 downloads.show_panels(
     panels,

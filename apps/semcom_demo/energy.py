@@ -18,6 +18,7 @@ from semcom_demo.shots import Shot
 from semcom_demo.words import title
 
 _NOT_COUNTED = "not counted"
+_UNCOUNTED = f"Computation {_NOT_COUNTED}: the bar is the energy of the radio alone. The computation is not zero."
 # Colors of Okabe and Ito
 _COLORS = {"Computation": "#0072B2", "Radio": "#E69F00", "Transmitter": "#0072B2", "Channel": "#E69F00"} | {
     "Receiver": "#009E73"
@@ -60,11 +61,15 @@ def _measured(photo: Photo, point: Point) -> Cost:
     return measure_cost(system, channel, Sample(photo.image.pixels[None]), point.snr_db, repetitions=1)
 
 
-def line(measured: Cost, shot: Shot, system: str, hardware: Hardware, radiated_w: float) -> Line:
-    """Energy and delay of a system with another radiated power than that of the hardware file."""
-    device = replace(hardware, radiated_w=Constant(radiated_w, "slider"))
-    seconds = (measured.transmitter.cpu_s, device.air_s(measured), measured.receiver.cpu_s)
-    return Line(system, shot, device.compute_j(measured.transmitter), device.radio_j(measured), seconds)
+def with_power(hardware: Hardware, radiated_w: float) -> Hardware:
+    """Hardware with the radiated power of the slider in W, in place of that of its file."""
+    return replace(hardware, radiated_w=Constant(radiated_w, "slider of this page"))
+
+
+def line(measured: Cost, shot: Shot, system: str, hardware: Hardware) -> Line:
+    """Energy and delay of a system."""
+    seconds = (measured.transmitter.cpu_s, hardware.air_s(measured), measured.receiver.cpu_s)
+    return Line(system, shot, hardware.compute_j(measured.transmitter), hardware.radio_j(measured), seconds)
 
 
 def show_table(lines: Sequence[Line]) -> None:
@@ -93,17 +98,23 @@ def show_charts(lines: Sequence[Line]) -> None:
         for number, name in enumerate(("Transmitter", "Channel", "Receiver"))
     }
     left, right = st.columns(2)
+    names = [title(one.system) for one in lines]
     with left:
-        _bars(lines, energies, "Energy of the transmitter (mJ)")
+        marked = [
+            name if one.compute_j is not None else f"{name}\ncomputation {_NOT_COUNTED}"
+            for name, one in zip(names, lines, strict=True)
+        ]
+        _bars(marked, energies, "Energy of the transmitter (mJ)")
     with right:
-        _bars(lines, delays, "Delay (ms)")
+        _bars(names, delays, "Delay (ms)")
 
 
-def _bars(lines: Sequence[Line], parts: Parts, label: str) -> None:
+def _bars(names: Sequence[str], parts: Parts, label: str) -> None:
+    """Draw a bar of each name, which may have two lines."""
     rows = [
-        {"system": _label(one), "part": name, "order": order, "value": 1e3 * value}
-        for order, (name, values) in enumerate(parts.items())
-        for one, value in zip(lines, values, strict=True)
+        {"system": name, "part": part, "order": order, "value": 1e3 * value}
+        for order, (part, values) in enumerate(parts.items())
+        for name, value in zip(names, values, strict=True)
         if value is not None
     ]
     colors = {"domain": list(parts), "range": [_COLORS[name] for name in parts]}
@@ -113,8 +124,8 @@ def _bars(lines: Sequence[Line], parts: Parts, label: str) -> None:
             "field": "system",
             "type": "nominal",
             "title": None,
-            "sort": [_label(one) for one in lines],
-            "axis": {"labelLimit": 140},
+            "sort": list(names),
+            "axis": {"labelLimit": 150, "labelOverlap": False, "labelExpr": r"split(datum.label, '\n')"},
         },
         "order": {"field": "order", "type": "quantitative"},
         "color": {
@@ -130,17 +141,13 @@ def _bars(lines: Sequence[Line], parts: Parts, label: str) -> None:
             {"field": "value", "type": "quantitative", "title": label, "format": ".3g"},
         ],
     }
-    charts.show({"mark": "bar", "height": 90 + 45 * len(lines), "encoding": encoding}, rows, label)
-
-
-def _label(one: Line) -> str:
-    return title(one.system) + ("" if one.compute_j is not None else " *")
+    charts.show({"mark": "bar", "height": 110 + 52 * len(names), "encoding": encoding}, rows, label)
 
 
 def sentence(lines: Sequence[Line]) -> str:
     """What the bars leave out, and the system of least energy among those whose image arrived."""
     uncounted = any(one.compute_j is None for one in lines)
-    return " ".join([*(["*: the computation is not counted, and not zero."] if uncounted else []), *_least(lines)])
+    return " ".join([*([_UNCOUNTED] if uncounted else []), *_least(lines)])
 
 
 def _least(lines: Sequence[Line]) -> list[str]:

@@ -74,7 +74,7 @@ class Live(Generic[Result]):
         else:
             progress.caption(f"Press Play once to compute the images at {len(self.levels)} SNR values for dragging.")
         with place:
-            stage.show(key, panels, compare=compare, frames=frames, playable=True)
+            stage.show(key, panels, compare=compare, frames=frames, levels=self.levels)
         return frames if len(ready) == len(self.levels) else []
 
     def _compute(self, progress: DeltaGenerator) -> None:

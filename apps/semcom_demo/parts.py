@@ -23,6 +23,10 @@ STYLE = """<style>
 [data-testid="stMetricLabel"] * { color: inherit; opacity: 1; }
 [data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
 [data-testid="stSliderThumbValue"], [data-testid="stSliderThumbValue"] * { color: inherit !important; }
+/* Track of a slider, 3:1 to the page in both themes, below the gradient that Streamlit draws up to the value. */
+[data-testid="stSlider"] [role="group"] > div > div:first-child {
+  background-color: color-mix(in srgb, currentColor 55%, transparent);
+}
 [data-testid="stSliderTickBar"], [data-testid="stSliderTickBar"] * { color: inherit; transition: none !important; }
 [data-testid="stPageLink"] p { text-decoration: underline; }
 :focus-visible { outline: 3px solid var(--st-primary-color, #0068c9) !important; outline-offset: 2px; }
@@ -31,11 +35,16 @@ STYLE = """<style>
 [data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */
   position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;
 }
+.st-key-figure_phone { display: none; }
 @media (max-width: 640px) {
+  .st-key-figure { display: none; }
+  [data-testid="stExpandSidebarButton"]::after { content: "Pages"; margin-left: 0.25rem; } /* beside the arrows */
+  .st-key-figure_phone { display: flex; }
   [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 1.5rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.5rem; padding: 0.25rem 0; }
   [data-testid="stMetricValue"] { font-size: 1.5rem; }
-  .st-key-introduction { display: none; }
+  .st-key-introduction p { font-size: 0.9rem; line-height: 1.4; }
+  .st-key-introduction .more { display: none; } /* image and slider stay on the first screen */
 }
 </style>"""
 
@@ -46,11 +55,17 @@ _METRICS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "snr_realized_db": "Realized S
 # --- inputs ----------------------------------------------------------------------------------------------------------
 
 
-def title(text: str, introduction: str) -> None:
-    """Title of a page, and one or two sentences, which a phone leaves out."""
+def title(text: str, sentence: str, more: str = "") -> None:
+    """Title of a page and its introduction.
+
+    Args:
+        text: Title.
+        sentence: First sentence of the introduction.
+        more: Further sentences, which a phone leaves out.
+    """
     st.title(text, anchor=False)
     with st.container(key="introduction"):
-        st.write(introduction)
+        st.markdown(f'{sentence} <span class="more">{more}</span>', unsafe_allow_html=True)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ MAX_USERS = 16
 MAX_CANDIDATES = 16
 
 
+PHONE = 3.5
+"""Width in inches of the figure for a phone, which has one panel a row."""
+
+
 class _Dark(Format):
     """Look of a figure on a dark page."""
 
@@ -151,9 +155,9 @@ def run_points(scenario: Scenario, folder: Path) -> Iterator[tuple[int, int, pya
 
 def files(rows: pyarrow.Table, folder: Path) -> dict[str, bytes]:
     """Contents of the files of a run in a folder, by name: figure, report, means and rows."""
-    dark = plot.figure(rows, folder, look=_Dark()).read_bytes()
+    looks = {"figure_dark": _Dark(), "figure_phone": Format(width=PHONE), "figure_phone_dark": _Dark(width=PHONE)}
     return {
-        "figure_dark.png": dark,
+        **{f"{name}.png": plot.figure(rows, folder, look=look).read_bytes() for name, look in looks.items()},
         "figure.png": plot.figure(rows, folder).read_bytes(),
         "report.html": page(folder).encode(),
         "summary.csv": table_formats.as_csv(rows).encode(),

@@ -260,9 +260,9 @@ def show_quiz(image: SourceImage) -> bool:
 def show_legend() -> None:
     """Show the colors of the classes."""
     entries = [
-        f'<span style="white-space: nowrap; margin-right: 1.5em">'
+        f'<span style="white-space: nowrap; margin-right: 1.2em">'
         f'<span style="background:rgb{color};border:1px solid;display:inline-block;width:0.8em;height:0.8em" '
         f'aria-hidden="true"></span> {name}</span>'
         for name, color in zip(CLASSES, PALETTE, strict=False)
     ]
-    st.html(f'<div style="line-height:1.9">{" ".join(entries)}</div>')
+    st.html(f'<div style="font-size:0.875rem;line-height:1.7">{" ".join(entries)}</div>')

@@ -104,14 +104,14 @@ def show_constellation(rows: Sequence[dict[str, Any]]) -> None:
     """Draw sent and received symbols in the complex plane."""
     sizes = torch.tensor([max(abs(row["real"]), abs(row["imaginary"])) for row in rows if row["kind"] == "sent"])
     limit = 1.8 * sizes.quantile(0.99).item()  # analog symbols have rare large values
-    scale = {"domain": [-limit, limit], "clamp": False, "nice": False}
+    x, y = _plane_scales(limit)
     charts.show(
         {
             "mark": {"type": "point", "filled": True, "clip": True},
             "height": 420,
             "encoding": {
-                "x": {"field": "real", "type": "quantitative", "title": "In-phase", "scale": scale},
-                "y": {"field": "imaginary", "type": "quantitative", "title": "Quadrature", "scale": scale},
+                "x": {"field": "real", "type": "quantitative", "title": "In-phase", "scale": x},
+                "y": {"field": "imaginary", "type": "quantitative", "title": "Quadrature", "scale": y},
                 "color": {
                     "field": "kind",
                     "type": "nominal",
@@ -131,18 +131,27 @@ def show_constellation(rows: Sequence[dict[str, Any]]) -> None:
 def show_received(symbols: Tensor) -> None:
     """Draw received symbols, complex64 [uses], in the complex plane."""
     limit = 1.1 * float(torch.view_as_real(symbols).abs().max())
-    scale = {"domain": [-limit, limit], "nice": False}
+    x, y = _plane_scales(limit)
     charts.show(
         {
             "mark": {"type": "point", "filled": True, "size": 14, "color": "#56B4E9", "opacity": 0.8},
             "height": 420,
             "encoding": {
-                "x": {"field": "real", "type": "quantitative", "title": "In-phase", "scale": scale},
-                "y": {"field": "imaginary", "type": "quantitative", "title": "Quadrature", "scale": scale},
+                "x": {"field": "real", "type": "quantitative", "title": "In-phase", "scale": x},
+                "y": {"field": "imaginary", "type": "quantitative", "title": "Quadrature", "scale": y},
             },
         },
         [{"real": value.real, "imaginary": value.imag} for value in symbols.tolist()],
     )
+
+
+def _plane_scales(limit: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scales of both axes with as many pixels per unit; the shorter axis ends at -limit and limit."""
+    ends = [f"{limit} * max(1, {ratio})" for ratio in ("width / height", "height / width")]
+    x, y = (
+        {"domainMin": {"expr": f"-{end}"}, "domainMax": {"expr": end}, "nice": False, "zero": False} for end in ends
+    )
+    return x, y
 
 
 def show_gains(delivery: Delivery, channel: Channel) -> None:

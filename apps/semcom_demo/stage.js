@@ -213,12 +213,12 @@ class Stage {
   // --- tools: view, zoom, play
 
   buildTools() {
-    const button = (text, label, action) => {
-      const created = element("button", "", this.tools, { type: "button", textContent: text, onclick: action });
+    const button = (text, label, action, parent = this.tools) => {
+      const created = element("button", "", parent, { type: "button", textContent: text, onclick: action });
       if (label) created.setAttribute("aria-label", label);
       return created;
     };
-    this.playButton = button("\u25b6 Play", "", () => (this.timer === null ? this.play() : this.stop(true)));
+    this.playButton = button("", "", () => (this.timer === null ? this.play() : this.stop(true)));
     this.viewLabel = element("label", "", this.tools, { textContent: "View " });
     this.viewSelect = element("select", "", this.viewLabel);
     for (const [value, text] of [["side", "Side by side"], ["curtain", "Curtain"], ["difference", "Difference, 4 times"]])
@@ -234,18 +234,19 @@ class Stage {
       this.pair = Number(this.pairSelect.value);
       this.buildPanels();
     };
-    const outageLabel = element("label", "", this.tools, { textContent: "Outage " });
+    const outageLabel = element("label", "", this.tools, { textContent: "Show an outage as " });
     this.outageSelect = element("select", "", outageLabel);
-    for (const [value, text] of [["gray", "Gray"], ["concealed", "Last decoded image"]])
+    for (const [value, text] of [["gray", "gray image"], ["concealed", "last decoded image"]])
       element("option", "", this.outageSelect, { value, textContent: text });
     this.outageSelect.onchange = () => {
       this.outage = this.outageSelect.value;
       this.buildPanels();
     };
     this.outageLabel = outageLabel;
-    button("\u2212", "Zoom out", () => this.zoomBy(1 / 1.5));
-    this.zoomText = element("output", "zoom", this.tools);
-    button("+", "Zoom in", () => this.zoomBy(1.5));
+    const zoom = element("span", "zoom", this.tools, { textContent: "Zoom " }); // one line, also on a phone
+    button("\u2212", "Zoom out", () => this.zoomBy(1 / 1.5), zoom);
+    this.zoomText = element("output", "", zoom);
+    button("+", "Zoom in", () => this.zoomBy(1.5), zoom);
   }
 
   updateTools() {
@@ -253,7 +254,8 @@ class Stage {
     const several = this.data.panels.length > 2 && this.view !== "side";
     this.playButton.hidden = !this.data.playable;
     this.outageLabel.hidden = !this.data.concealable;
-    this.playButton.textContent = this.timer === null ? "\u25b6 Play" : "\u25a0 Stop";
+    const { high, low } = this.data.playable || {};
+    this.playButton.textContent = this.timer === null ? `\u25b6 Play: SNR ${high} to ${low} dB` : "\u25a0 Stop";
     this.pairLabel.hidden = !several;
     this.pairSelect.replaceChildren();
     this.data.panels.slice(1).forEach((panel, index) =>
@@ -290,11 +292,11 @@ class Stage {
 
   buildPanels() {
     const shown = this.view === "side" ? this.data.panels.map((_, index) => [index]) : [[0, this.pair]];
-    const layout = `${this.view} ${shown.join(" ")}`;
+    const layout = `${this.view} ${shown.join(" ")}`, count = this.data.panels.length;
     if (layout !== this.layout) {
       this.layout = layout;
       this.panels.replaceChildren();
-      this.panels.className = `panels ${this.view} ${this.data.panels.length === 2 ? "pair" : ""}`;
+      this.panels.className = `panels ${this.view} ${count === 2 ? "pair" : count > 4 ? "many" : ""}`;
       this.slots = new Map();
       for (const indices of shown) this.buildFigure(indices);
     }

@@ -55,7 +55,7 @@ def show(
     *,
     compare: bool = True,
     frames: Sequence[Frame] = (),
-    playable: bool = False,
+    levels: Sequence[int] = (),
 ) -> None:
     """Show images and the sliders that set the inputs `snr` and `designed`.
 
@@ -64,7 +64,7 @@ def show(
         panels: Images; the first is the one sent, with which the others are compared.
         compare: Whether the first image is the one that the others are compared with.
         frames: SNR in dB and the images received at it, in place of the last panels.
-        playable: Whether the page computes frames when it is asked to play.
+        levels: SNRs in dB that the button Play shows one after the other, computing what is missing; () for no button.
     """
     session, inputs = st.session_state, current()
     low, high = state.SNR_RANGE_DB
@@ -82,7 +82,7 @@ def show(
             "sequence": session.get("stage_sequence", 0),
             "frames": [{"snr": snr, "panels": [panel.shown() for panel in row]} for snr, row in frames],
             "comparable": compare,
-            "playable": playable or bool(frames),
+            "playable": {"high": max(levels), "low": min(levels)} if levels else None,
             "concealable": any(panel.system for panel in panels),
             "play": session.get("stage_play", 0),
             "secondsPerFrame": SECONDS_PER_FRAME,

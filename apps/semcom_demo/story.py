@@ -37,9 +37,9 @@ class Step:
 STEPS = (
     Step(
         "The cliff",
-        "Drag the actual SNR to the left until the image is in outage (gray).",
-        "The transmitter chose file size, modulation and code rate for 10 dB. If the channel is better, nothing gets "
-        "better; if it is slightly worse, the file cannot be decoded at all.",
+        "Drag the actual SNR to the left until the file cannot be decoded: an outage, shown as a gray image.",
+        "The transmitter chose file size, modulation and code rate for the designed SNR, 10 dB. If the actual SNR is "
+        "higher, the image gets no better; if it is slightly lower, the file cannot be decoded at all.",
         ("digital",),
         {"snr": 12, "designed": 10},
         "notebooks/03_digital.ipynb",
@@ -47,7 +47,7 @@ STEPS = (
     ),
     Step(
         "The graceful curve",
-        "Drag again, and compare the analog transmission with the image file.",
+        "Drag the actual SNR again, and compare the analog transmission with the image file.",
         "Analog transmission sends amplitudes: noise of the channel becomes noise of the image, so that quality "
         "follows the SNR and never breaks off.",
         ("digital", "analog"),
@@ -57,7 +57,7 @@ STEPS = (
     ),
     Step(
         "A learned code",
-        "Drag once more. One neural network sends, another one receives.",
+        "Drag the actual SNR once more. In DeepJSCC, one neural network sends and another one receives.",
         "DeepJSCC learned source and channel code together. It degrades as gracefully as analog transmission, at a "
         "higher quality.",
         ("digital", "analog", "deepjscc"),
@@ -68,7 +68,7 @@ STEPS = (
     Step(
         "Fading",
         "Press Another realization several times, until the image file is in outage.",
-        "Over Rayleigh fading the channel has another gain |h|² for every image. The file arrives with always the same "
+        "Over Rayleigh fading the channel has another random gain for every image. The file arrives with always the same "
         "quality or, in a deep fade, not at all. The quality of the learned code follows the gain.",
         ("digital", "deepjscc"),
         {"snr": 6, "designed": 10, "channel": "rayleigh", "seed": 2},

@@ -33,7 +33,7 @@ class Hardware:
     """Constants of a processor and of a radio.
 
     Args:
-        name: description.
+        name: name of processor and radio, without the radiated power.
         joule_per_mac: energy of a multiplication with addition.
         joule_per_byte: energy of reading one byte of parameters; None leaves it out.
         seconds_per_mac: duration of a multiplication with addition; None where it is unknown.
@@ -76,6 +76,15 @@ class Hardware:
     @property
     def _symbols_per_s(self) -> float:
         return _number(self.symbol_rate_hz)
+
+    @property
+    def title(self) -> str:
+        """Name with the radiated power.
+
+        >>> load_hardware("arithmetic_45nm").title
+        'arithmetic in 45 nm, and a radio, 100 mW radiated'
+        """
+        return f"{self.name}, {1e3 * _number(self.radiated_w):g} mW radiated"
 
     @property
     def constants(self) -> dict[str, Constant]:

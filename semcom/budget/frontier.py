@@ -139,7 +139,7 @@ def figure(rows: pyarrow.Table, metric: str, hardware: Hardware, out: Path, path
     styles = panels.curve_looks(rows, out, _ACROSS)
     unit = (tables.metrics(rows) | tables.costs(rows))[metric]
     channels = list(dict.fromkeys(one.conditions["channel"] for one in counted))
-    note = f"energy on {hardware.name}; filled marker: on the Pareto frontier of its channel and SNR"
+    note = f"energy on {hardware.title}; filled marker: on the Pareto frontier of its channel and SNR"
     omitted = dict.fromkeys(labels.system(one.system) for one in found if one.energy_j is None)
     without = [f"not shown, operations not counted: {', '.join(omitted)}"] if omitted else []
     with mpl.rc_context(look.settings()):

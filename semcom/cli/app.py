@@ -43,7 +43,7 @@ def _app(options: argparse.Namespace) -> int:
         "server.showEmailPrompt": "false",  # asked at the first start of Streamlit in a new home
         "server.maxUploadSize": 10,
         "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "viewer",
+        "client.toolbarMode": "minimal",
         "client.showErrorDetails": "none",
     }
     flags = [f"--{name}={value}" for name, value in settings.items()]

@@ -102,7 +102,7 @@ def _of_run(options: argparse.Namespace) -> int:
     found = operations(rows, metric, hardware)
     channels = [labels.condition("channel", one.conditions["channel"]) for one in found]
     width = max(map(len, ["channel", *channels]))
-    print(f"transmitter on {hardware.name}; *: on the Pareto frontier of {metric}, channel uses and energy")
+    print(f"transmitter on {hardware.title}; *: on the Pareto frontier of {metric}, channel uses and energy")
     head = f"{'SNR dB':>6} {metric:>10} {'uses':>8} {'compute mJ':>11} {'radio mJ':>9}"
     print(f"{'system':<{_WIDTH}} {'channel':<{width}} {head}")
     for one, channel in zip(found, channels, strict=True):
@@ -182,7 +182,7 @@ def _line(label: str, name: str, end: EndCost) -> str:
 
 
 def _energies(costs: Mapping[str, Cost], hardware: Hardware) -> Iterator[str]:
-    yield f"energy on {hardware.name}"
+    yield f"energy on {hardware.title}"
     yield f"{'system':<{_WIDTH}} {'transmitter mJ':>15} {'radio mJ':>10} {'receiver mJ':>12} {'airtime ms':>11}"
     for label, cost in costs.items():
         ends = [hardware.compute_j(end) for end in (cost.transmitter, cost.receiver)]

@@ -46,7 +46,7 @@ def test_the_delay_is_that_of_both_ends_and_of_the_channel_uses():
     photo = photos.Photo(photos.square_photographs(64)[0], "square 64")
     point = calls.make_point("deepjscc", "awgn", 10.0)
     measured = energy.cost(photo, point)
-    line = energy.line(measured, None, "deepjscc", load_hardware("arithmetic_45nm"), 0.1)
+    line = energy.line(measured, None, "deepjscc", load_hardware("arithmetic_45nm"))
     assert line.seconds == (measured.transmitter.cpu_s, 768 / 1e6, measured.receiver.cpu_s)
 
 
