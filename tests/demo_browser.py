@@ -202,7 +202,9 @@ def settled_screenshot(page):
     for _ in range(50):
         now = page.screenshot(animations="disabled", style=".st-key-progress { visibility: hidden; }")
         if now == before:
-            return page.screenshot(animations="disabled")
+            return page.screenshot(
+                animations="disabled", style='[data-testid="stStatusWidget"] { visibility: hidden; }'
+            )
         before = now
     raise AssertionError("the page does not come to rest")
 

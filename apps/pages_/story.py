@@ -26,8 +26,10 @@ st.session_state["story_step"] = number
 results = st.container()
 with results:
     st.markdown(f"**{number}. {step.task}**")
-    if "channel" in step.inputs:  # above the images, which it changes
-        st.button("Another realization", on_click=parts.next_seed)
+    scroll.to_top_after(number)  # before the images are computed
+    with st.container():  # in every step, so that the images keep their place among the elements
+        if "channel" in step.inputs:  # above the images, which it changes
+            st.button("Another realization", on_click=parts.next_seed)
 systems = calls.available_systems(step.systems)
 inputs = parts.Inputs(photos.selected(), state.get("channel", "awgn"), state.get("cbr", 1 / 16), state.get("seed", 0))
 with results:
@@ -56,4 +58,3 @@ for kind, path in (("Notebook", step.notebook), ("Documentation", step.document)
 points = [inputs.point(name) for name in systems]
 downloads.show(inputs, points, shots, frames)
 reproduce.show_systems(inputs.photo, points)
-scroll.to_top_after(number)

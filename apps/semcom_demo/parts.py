@@ -35,11 +35,13 @@ STYLE = """<style>
 [data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */
   position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;
 }
+.st-key-scroll { position: absolute; } /* takes no room */
 .st-key-figure_phone { display: none; }
 @media (max-width: 640px) {
   .st-key-figure { display: none; }
   [data-testid="stExpandSidebarButton"]::after { content: "Pages"; margin-left: 0.25rem; } /* beside the arrows */
-  .st-key-figure_phone { display: flex; }
+  .st-key-scroll { position: absolute; } /* takes no room */
+.st-key-figure_phone { display: flex; }
   [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 1.5rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.5rem; padding: 0.25rem 0; }
   [data-testid="stMetricValue"] { font-size: 1.5rem; }

@@ -1,5 +1,6 @@
 """The demo in headless Chromium: slider moves, two visitors at once, uploads, and screenshots for the README."""
 
+import io
 import os
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -37,6 +38,7 @@ def test_a_slider_move_changes_the_received_image_and_nothing_is_asked_of_other_
 
     page = visit("send_a_photo?system=analog", prepare=record)
     assert page.title() == "Send an image - semcom"
+    assert page.locator('[data-testid="stMainMenu"], [data-testid="stAppDeployButton"]').count() == 0
     sent, first = demo_browser.pixels(page, 0), demo_browser.pixels(page, 1)
     for _ in range(3):
         demo_browser.move(page, "Actual SNR", "ArrowLeft")
@@ -150,6 +152,52 @@ def test_uploads_are_checked_and_not_written_to_disk(visit, folder, tmp_path):
     assert sorted(folder.rglob("*")) == files, "the image file that digital makes of the upload is not written to disk"
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("path", "track"),
+    [
+        ("recognition", '[data-testid="stSlider"] [role="group"]:has([aria-label="SNR (dB)"])'),
+        ("send_a_photo?system=analog", ".semcom-stage .slider input"),
+    ],
+)
+def test_the_track_of_a_slider_is_seen_on_the_page(visit, path, track, theme):
+    page = visit(path, theme=theme)
+    box = page.locator(track).first.bounding_box()
+    content = page.screenshot(
+        clip={"x": box["x"] + 0.9 * box["width"], "y": box["y"], "width": 4, "height": box["height"]}
+    )
+    column = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))[:, 2]
+    luminances = sorted(luminance(color) for color in column)
+    background = luminance(column[0])
+    assert max((luminances[-1] + 0.05) / (background + 0.05), (background + 0.05) / (luminances[0] + 0.05)) >= 3
+
+
+def luminance(color):
+    """Relative luminance of sRGB values 0 to 255 (WCAG 2.2)."""
+    share = np.asarray(color) / 255
+    return float(np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("size", [{}, {"width": 390, "height": 844}])
+def test_a_constellation_has_equal_scales(visit, size):
+    page = visit("recognition?snr=18", **size)
+    page.locator('[data-testid="stVegaLiteChart"] .mark-symbol path').first.wait_for()
+    pixels_per_unit = []
+    for title, side in (("In-phase", "left"), ("Quadrature", "top")):
+        labels = page.locator(f'[data-testid="stVegaLiteChart"] [aria-label*="{title}"] .role-axis-label text').all()
+        first, *_, last = [
+            (float(label.text_content().replace("\u2212", "-")), middle(label, side)) for label in labels
+        ]
+        pixels_per_unit.append(abs((last[1] - first[1]) / (last[0] - first[0])))
+    assert pixels_per_unit[0] == pytest.approx(pixels_per_unit[1], rel=0.03)  # positions of labels are rounded
+
+
+def middle(label, side):
+    """Position of the middle of a label, from the left or the top of the page."""
+    box = label.bounding_box()
+    return box["x"] + box["width"] / 2 if side == "left" else box["y"] + box["height"] / 2
+
+
 IN_README = ("compare", "hide_a_file", "send_a_photo")  # see the target `screenshots` of the Makefile
 SLIDERS = {"budget": "Radiated power (mW)", "recognition": "SNR (dB)"}
 
@@ -169,22 +217,30 @@ def test_each_page_in_both_widths_and_both_themes(visit, tmp_path, path):
     page.set_viewport_size(PHONE)
     save_screenshot(page, path, "phone", tmp_path)
     page.emulate_media(color_scheme="dark")
-    if "SEMCOM_SCREENSHOTS" in os.environ:
-        page.set_viewport_size(DESKTOP)
-        save_screenshot(page, path, "desktop_dark", tmp_path)
-        page.set_viewport_size(PHONE)
+    page.set_viewport_size(DESKTOP)
+    page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+    assert not demo_browser.serious_findings(page)
+    save_screenshot(page, path, "desktop_dark", tmp_path)
+    page.set_viewport_size(PHONE)
     if path == "run_a_scenario":
         assert not demo_browser.serious_findings(page)
+        shown = [image.bounding_box() for image in page.locator("img").all() if image.is_visible()]
+        assert len(shown) == 1
+        assert shown[0]["height"] > shown[0]["width"], "one panel a row on a phone"
         return
     page.reload()
     demo_browser.wait_until_loaded(page)
     images = page.locator(".semcom-stage img")
     chart = page.locator('[data-testid="stVegaLiteChart"]').first
-    for place in (page.get_by_role("slider", name=label), chart if path in SLIDERS else images.nth(1)):
+    introduction = page.locator(".st-key-introduction p")
+    for place in (introduction, page.get_by_role("slider", name=label), chart if path in SLIDERS else images.nth(1)):
         box = place.bounding_box()
         assert box["y"] + box["height"] <= PHONE["height"]
     assert not demo_browser.serious_findings(page)
     save_screenshot(page, path, "phone_dark", tmp_path)
+    if path not in SLIDERS:
+        zoom = page.locator(".semcom-stage .zoom").bounding_box()
+        assert zoom["height"] <= 40, "on one line"
     if path in SLIDERS:
         before = chart.inner_html()
         page.get_by_role("slider", name=label).press("ArrowLeft")

@@ -1,5 +1,6 @@
 """The pages on the energy budget and on the recognition of modulations."""
 
+import pyarrow
 import pytest
 
 pytest.importorskip("streamlit", reason="the demo is an extra: pip install 'semcom[app]'")
@@ -40,6 +41,20 @@ def test_the_quality_is_that_of_the_snr_and_the_radio_energy_that_of_the_power()
     louder = columns(open_page("budget", inputs | {"power": "1000"}))
     assert float(louder["Analog DCT"]["Radio"].split()[0]) == pytest.approx(10 * radio_mj, rel=0.01)
     assert louder["DeepJSCC"]["Computation"] == found["DeepJSCC"]["Computation"]
+
+
+def test_uncounted_computation_and_the_radiated_power_are_in_words():
+    app = open_page("budget", {"systems": "analog,deepjscc", "size": "64", "power": "1000"})
+    energies, delays = (
+        {row["system"] for row in pyarrow.ipc.open_stream(chart.proto.data.data).read_all().to_pylist()}
+        for chart in app.get("vega_lite_chart")
+    )
+    assert energies == {"Analog DCT\ncomputation not counted", "DeepJSCC"}
+    assert delays == {"Analog DCT", "DeepJSCC"}
+    assert any("The computation is not zero" in caption.value for caption in app.caption)
+    (hardware,) = [box for box in app.selectbox if box.label == "Hardware"]
+    assert all(option.endswith("1000 mW radiated") for option in hardware.options)
+    assert "* `radiated_w` = 1: slider of this page" in [block.value for block in app.markdown]
 
 
 def test_the_delay_is_that_of_both_ends_and_of_the_channel_uses():

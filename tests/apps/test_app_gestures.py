@@ -64,7 +64,7 @@ def test_frames_follow_the_slider_before_it_is_released_and_equal_the_transmissi
         assert page.locator(".semcom-stage img").nth(1).get_attribute("data-snr") == str(snr_db)
         difference = demo_browser.pixels(page, 1) - received_pixels("astronaut.png", "analog", float(snr_db))
         assert np.abs(difference).max() <= 1
-    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Play: SNR 20 to -10 dB").click()
     page.wait_for_function("document.querySelectorAll('.semcom-stage img')[1].dataset.snr < 15")
     page.locator(".semcom-stage").get_by_role("button", name="Stop").click()  # not Streamlit's, which stops the script
     page.get_by_text("Downloads:").click()
@@ -92,7 +92,7 @@ def test_an_outage_is_gray_or_concealed_by_the_last_decoded_image(visit):
     demo_browser.release(page, "Actual SNR", 6)
     page.get_by_text("Outage: the file could not be decoded").wait_for()
     assert np.ptp(demo_browser.pixels(page, 1)) <= 1
-    page.get_by_role("combobox", name="Outage").select_option("concealed")
+    page.get_by_role("combobox", name="Show an outage as").select_option("concealed")
     page.get_by_text("Concealed: the image decoded at 10 dB.").wait_for()
     assert np.array_equal(demo_browser.pixels(page, 1), decoded)
 
@@ -141,6 +141,7 @@ def test_the_story_kills_the_digital_image_and_goes_on(visit):
     page.get_by_text("Outage: the file could not be decoded").wait_for()
     page.get_by_role("button", name="Next step: 2. The graceful curve").click()
     page.get_by_text("compare the analog transmission").wait_for()
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').scrollTop === 0")  # the task is seen
     page.locator("label").filter(has_text="4. Fading").click()
     page.get_by_role("button", name="Another realization").wait_for()
     page.wait_for_url("**channel=rayleigh**step=4")
