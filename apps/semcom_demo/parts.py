@@ -25,7 +25,7 @@ STYLE = """<style>
 [data-testid="stSliderThumbValue"], [data-testid="stSliderThumbValue"] * { color: inherit !important; }
 /* Track of a slider, 3:1 to the page in both themes, below the gradient that Streamlit draws up to the value. */
 [data-testid="stSlider"] [role="group"] > div > div:first-child {
-  background-color: color-mix(in srgb, currentColor 55%, transparent);
+  background-color: color-mix(in srgb, currentColor 60%, transparent);
 }
 [data-testid="stSliderTickBar"], [data-testid="stSliderTickBar"] * { color: inherit; transition: none !important; }
 [data-testid="stPageLink"] p { text-decoration: underline; }

@@ -131,6 +131,7 @@ class Stage {
   show(name, value) {
     const { input, output } = this.sliders[name];
     input.value = value;
+    input.style.setProperty("--share", `${(100 * (value - input.min)) / (input.max - input.min)}%`);
     output.textContent = `${value} dB`;
     input.setAttribute("aria-valuetext", `${value} dB`);
   }
