@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,9 +14,11 @@ from channels.base import Channel, Received
 from channels.errors import UsageError
 from channels.rng import Rng
 from semcom import cache
-from semcom.budget.meter import Meter
 from semcom.link import Delivery, Link
 from semcom.system import Bound, Payload, Receiver, Reception, Sample, System, Transmitter
+
+if TYPE_CHECKING:
+    from semcom.budget.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ def measure_cost(
     """
     if isinstance(system, Bound):
         raise UsageError(f"{system.name} is a bound: it transmits nothing, so that it has no cost")
+    from semcom.budget.meter import Meter  # its counter imports triton, where it is installed
+
     ends = ("transmitter", "receiver")
     meters: dict[str, Meter] = {}
     encodings: dict[str, int] = {}
