@@ -102,8 +102,8 @@ def test_the_strip_has_a_block_for_each_source(run, folder, monkeypatch):
     texts = [panel.get_title() for panel in found[0].axes if panel.get_title()]
     uses = [int(0.1 * 3 * 128 * width + 1e-6) for width in (128, 256)]
     assert texts == [
-        *(f"Square\n{uses[0]} channel uses", "Analog DCT", "carrier"),
-        *(f"Wide\n{uses[1]} channel uses", "Analog DCT"),
+        *(f"Original\nSquare\n{uses[0]} channel uses", "Analog DCT", "carrier"),
+        *(f"Original\nWide\n{uses[1]} channel uses", "Analog DCT"),
     ]
     originals = [np.asarray(Image.open(folder / name / "x.png")) for name in ("square", "wide")]
     for original, place in zip(originals, (0, 9), strict=True):
@@ -111,7 +111,7 @@ def test_the_strip_has_a_block_for_each_source(run, folder, monkeypatch):
         assert np.array_equal(np.asarray(shown.get_array()), original)
     framed = [text.get_text().replace("\n", " ") for panel in found[0].axes for text in panel.texts]
     assert framed == ["message not received", f"\N{LEFT DOUBLE QUOTATION MARK}{TEXT}\N{RIGHT DOUBLE QUOTATION MARK}"]
-    assert "text box: received message" in " ".join(found[0].get_suptitle().split())
+    assert "box: received text, drawn over the image" in " ".join(found[0].get_suptitle().split())
 
 
 def test_figures_have_a_row_of_panels_for_each_metric_and_source(run, monkeypatch):
