@@ -12,10 +12,7 @@ import numba as nb
 import numpy as np
 
 from channels.compiled import compiled
-
-_HALF_WORD = np.float32(2**-31)
-_HALF_TURN = np.float32(np.pi * 2**-31)
-_LARGEST_LOG = np.float32(-(2**-26))  # float32 may round u to 1; this bound keeps a fading gain from being exactly zero
+from channels.rng_numpy import HALF_TURN, HALF_WORD, LARGEST_LOG
 
 
 @nb.njit(inline="always")
@@ -51,8 +48,8 @@ def fill_polar(states, level, phase) -> None:
         a, b, c, counter = states[row, 0], states[row, 1], states[row, 2], states[row, 3]
         for i in range(count):
             word, a, b, c, counter = _step(a, b, c, counter)
-            level[row, i] = (np.abs(np.float32(np.int32(word))) + np.float32(1)) * _HALF_WORD
-            phase[row, i] = np.float32(np.int32(word >> np.uint64(32))) * _HALF_TURN
+            level[row, i] = (np.abs(np.float32(np.int32(word))) + np.float32(1)) * HALF_WORD
+            phase[row, i] = np.float32(np.int32(word >> np.uint64(32))) * HALF_TURN
         states[row, 0], states[row, 1], states[row, 2], states[row, 3] = a, b, c, counter
 
 
@@ -64,6 +61,6 @@ def combine(values, log_level, cosine, sine, variance) -> None:
     for row in range(rows):
         scale = -variance[row]
         for i in range(count):
-            radius = np.sqrt(min(log_level[row, i], _LARGEST_LOG) * scale)
+            radius = np.sqrt(min(log_level[row, i], LARGEST_LOG) * scale)
             values[row, 2 * i] = cosine[row, i] * radius
             values[row, 2 * i + 1] = sine[row, i] * radius

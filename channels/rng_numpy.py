@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-_HALF_WORD = np.float32(2**-31)
-_HALF_TURN = np.float32(np.pi * 2**-31)
-_LARGEST_LOG = np.float32(-(2**-26))  # as in rng_kernel
+HALF_WORD = np.float32(2**-31)
+HALF_TURN = np.float32(np.pi * 2**-31)
+LARGEST_LOG = np.float32(-(2**-26))  # float32 may round u to 1; this bound keeps a fading gain from being exactly zero
 
 
 def fill(states: np.ndarray, words: np.ndarray) -> None:
@@ -29,15 +29,15 @@ def fill_polar(states: np.ndarray, level: np.ndarray, phase: np.ndarray) -> None
     level[:] = halves[:, 0::2]
     np.abs(level, out=level)
     level += np.float32(1)
-    level *= _HALF_WORD
+    level *= HALF_WORD
     phase[:] = halves[:, 1::2]
-    phase *= _HALF_TURN
+    phase *= HALF_TURN
 
 
 def combine(
     values: np.ndarray, log_level: np.ndarray, cosine: np.ndarray, sine: np.ndarray, variance: np.ndarray
 ) -> None:
     """Write sqrt(-variance ln u) (cos v, sin v) to `values`, float32 [rows, 2 * count]; variance is float32 [rows]."""
-    radius = np.sqrt(np.minimum(log_level, _LARGEST_LOG) * -variance[:, None])
+    radius = np.sqrt(np.minimum(log_level, LARGEST_LOG) * -variance[:, None])
     np.multiply(cosine, radius, out=values[:, 0::2])
     np.multiply(sine, radius, out=values[:, 1::2])
