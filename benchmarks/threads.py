@@ -4,7 +4,7 @@ python benchmarks/threads.py                   # the other cores are idle; about
 python benchmarks/threads.py --busy 1          # a program that computes all the time runs beside each command
 
 A command decides itself how many threads its libraries use. Each is run without any variable in the environment and
-with OMP_NUM_THREADS and NUMBA_NUM_THREADS set to 1 and to the number of cores, in turns. Printed are the shortest
+with OMP_NUM_THREADS and NUMBA_NUM_THREADS set to 1 and to the number of cores, alternately. Printed are the shortest
 times, and the ratio of the time as printed to the best of the others.
 """
 
@@ -60,7 +60,7 @@ def images(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--busy", type=whole(0), default=0, help="programs that compute meanwhile (default: 0)")
-    parser.add_argument("--repetitions", type=whole(1), default=2, help="runs of each, in turns (default: 2)")
+    parser.add_argument("--repetitions", type=whole(1), default=2, help="runs of each, alternating (default: 2)")
     parser.add_argument(
         "--commands", nargs="+", choices=COMMANDS, default=[*COMMANDS], help="commands to run (default: all)"
     )

@@ -60,7 +60,7 @@ def show_scenario(text: str, note: str, sent: Photo | None = None) -> None:
 
     Args:
         text: Scenario.
-        note: What a run gives.
+        note: Sentence on the results of a run.
         sent: Image sent, to be downloaded with the scenario; None if the scenario has a built-in image source.
     """
     with st.expander("Open as scenario: YAML and command"):

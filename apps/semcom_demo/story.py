@@ -17,8 +17,8 @@ class Step:
 
     Args:
         title: Title.
-        task: What the visitor does.
-        result: What it shows.
+        task: Task of the visitor.
+        result: Result that the page shows.
         systems: Systems that are compared.
         inputs: Inputs of the step; the others have their defaults.
         notebook: Notebook to continue with.

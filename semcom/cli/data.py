@@ -40,7 +40,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _data(options: argparse.Namespace) -> None:
-    """List or download image data sets; image sources find them, unless --to names another folder."""
+    """List image data sets, or download them into the folder in which image sources look for them."""
 
 
 def _list(options: argparse.Namespace) -> None:

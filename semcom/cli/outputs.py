@@ -51,7 +51,7 @@ def guard_file(
         inputs: files that the command reads.
         force: whether a file that semcom did not write may be replaced.
         expected: content that a repetition of the command would write, if it is known.
-        beginnings: how files of the command begin that carry no mark of semcom.
+        beginnings: first bytes of files that the command writes without a mark of semcom.
 
     Raises:
         UsageError: `out` is an input, a link to one, or a file of the user.

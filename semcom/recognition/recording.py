@@ -34,7 +34,7 @@ class Segment:
     """Consecutive symbols of a recording.
 
     Args:
-        title: what the segment is part of.
+        title: recording or frame that the segment is part of.
         start: time of the first symbol in samples.
         uses: number of symbols.
         frequency: carrier frequency offset in cycles per sample.

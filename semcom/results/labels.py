@@ -89,7 +89,7 @@ def condition(name: str, value: Any) -> str:
         case "designed_snr_db":
             return f"designed for {plain(value)} dB"
         case "medium_cbr_budget":
-            return f"{ratio(value)} channel uses per real number of an image"
+            return f"CBR {ratio(value)} = channel uses / (3 x height x width)"
     return f"{_words(name)} {plain(value)}"
 
 

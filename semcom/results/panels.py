@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Facet = tuple[Any, ...]
 RowOfPanels = tuple[str, str | None]  # metric, and label of the image source if a run has several
 
+_MANY = 10  # from so many images on, a figure does not explain why its bands are wide
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -129,8 +131,9 @@ def sample_note(table: pyarrow.Table, estimates: Iterable[Estimate]) -> str:
     of_one = "" if unit == "image" else " of one image"
     plural = "" if counts[-1] == 1 else "s"
     dotted = f"; dotted: fewer than {FEW} {unit}s" if 1 < counts[0] < FEW or counts[0] < FEW < counts[-1] else ""
+    wide = " (few, therefore wide)" if counts[-1] < _MANY else ""
     return (
-        f"bands: 95 % intervals of the mean, n = {span} {unit}{plural}{of_one}{dotted}"
+        f"bands: 95 % intervals of the mean, n = {span} {unit}{plural}{of_one}{wide}{dotted}"
         if counts[-1] > 1
         else "n = 1 image, no interval"
     )

@@ -28,7 +28,7 @@ class Selection:
         metrics: names of the metrics; all if empty.
         against: label of the system to compare the others with; None for no comparison.
         look: file format, size and style of the figures.
-        choice: what the image strip shows.
+        choice: contents of the image strip.
         published: published values to draw beside the curves.
     """
 
@@ -62,7 +62,7 @@ def paths(rows: pyarrow.Table, out: Path, selection: Selection | None = None) ->
     Args:
         rows: table from `table.read`.
         out: folder of the run.
-        selection: what to plot; None for all metrics over the SNR.
+        selection: quantities to plot; None for all metrics over the SNR.
 
     Raises:
         UsageError: the quantity of the horizontal axis was not swept.
@@ -79,7 +79,7 @@ def write(rows: pyarrow.Table, out: Path, selection: Selection | None = None) ->
     Args:
         rows: table from `table.read`.
         out: folder of the run.
-        selection: what to plot; None for all metrics over the SNR.
+        selection: quantities to plot; None for all metrics over the SNR.
 
     Raises:
         UsageError: a file cannot be written, or the selection does not fit the run.

@@ -93,7 +93,7 @@ def parse_value(text: str, name: str = "value") -> Any:
 
     Args:
         text: the value.
-        name: what the value belongs to, for error messages.
+        name: name of the value in error messages.
 
     >>> parse_value("[0, 1e1, 1/4, null, 1:16]")
     [0, 10.0, 0.25, None, '1:16']

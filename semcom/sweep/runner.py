@@ -59,9 +59,9 @@ def run(
         workers: number of processes; None for as many as shorten the run, at most one for each `threads` cores.
         progress: whether to show a progress bar on stderr.
         cluster: Ray cluster that simulates the points, or None for this computer.
-        device: where networks, channels and metrics run: "cpu", "cuda", "mps", or "auto" ("cuda" where there is one,
-            else "cpu"; on a cluster the device that `cluster` reserves). On "cuda" as many rows are transmitted
-            together as fit into its memory, instead of `batch` of the scenario; on a cluster `batch` applies.
+        device: device of networks, channels and metrics: "cpu", "cuda", "mps", or "auto" ("cuda" if there is one, else
+            "cpu"; on a cluster the device that `cluster` reserves). On "cuda" as many rows are transmitted together as
+            fit into its memory, instead of `batch` of the scenario; on a cluster `batch` applies.
 
     Returns:
         `out`, to be read with `semcom.results.table.read`.

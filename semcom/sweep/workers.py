@@ -141,7 +141,7 @@ class _Starter:
 
     Args:
         most: largest number of workers.
-        modules: names of modules to import at once, while this process goes on.
+        modules: names of modules to import at once, while this process continues.
     """
 
     def __init__(self, most: int, modules: Sequence[str] = ()) -> None:

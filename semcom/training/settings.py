@@ -159,7 +159,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weight-bits-of",
         metavar="PART",
-        help="part of the network whose weights have --weight-bits, as in encoder (default: all)",
+        help="part of the network to which --weight-bits applies, as in encoder (default: all)",
     )
     for name, kind, text in (
         ("validation_count", int, "number of validation images"),

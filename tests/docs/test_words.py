@@ -25,7 +25,7 @@ WORDS = {  # pattern: what to write instead
     r"\b(goes|go) on from\b": "resume",
     r"\b[a-z]*(colour|greyscale|behaviour|neighbour)[a-z]*": "American spelling",
     r"\b[a-z]*(normal|equal|quant|optim|synchron|initial|modul)is(e|ed|es|ing|ation)\b": "American spelling",
-    r"(?m)^\s+[a-z_]+: of (the|a|an|this|its)\b": "an argument's text that begins with a noun",
+    r"(?m)^\s+[a-z_, ]+: of\b": "an argument's text that begins with a noun",
 }
 NAMES = {  # names of version 0.1 in finished runs, columns of data sets, captions, the name of a seed, and a regulator
     "docs/how_to/radio.md": "grant",

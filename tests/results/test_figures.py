@@ -197,7 +197,12 @@ def test_a_system_has_one_color_in_all_figures_of_a_run(tmp_path, captured):
 
 @pytest.mark.parametrize(
     ("images", "note"),
-    [(1, "n = 1 image, no interval"), (4, "n = 4 images; dotted: fewer than 5 images"), (6, "n = 6 images")],
+    [
+        (1, "n = 1 image, no interval"),
+        (4, "n = 4 images (few, therefore wide); dotted: fewer than 5 images"),
+        (6, "n = 6 images (few, therefore wide)"),
+        (12, "n = 12 images"),
+    ],
 )
 def test_the_number_of_images_is_shown(tmp_path, captured, images, note):
     plot.figure(rows_of(images=images), tmp_path)

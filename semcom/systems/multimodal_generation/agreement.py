@@ -46,8 +46,8 @@ class Agreement:
 
     Args:
         cbr: channel bandwidth ratio, complex channel uses per real number of the image.
-        image_stream: how the image features are sent.
-        text_stream: how the text is sent.
+        image_stream: transmission of the image features.
+        text_stream: transmission of the text.
         image_reals: number of image features, even.
         text_reals: number of text features, even.
         token_bits: bits per token of a caption.

@@ -59,7 +59,7 @@ class Restorer(nn.Module):
         """Restore images in [0, 1].
 
         Args:
-            labels: int64 [rows, h, w], class of each pixel; `IGNORED` where the map was lost.
+            labels: int64 [rows, h, w], class of each pixel; `IGNORED` where the map was not received.
             class_colors: float32 [rows, classes, 3], mean color of each class in [0, 1]; None if not received.
             has_colors: bool [rows], whether `class_colors` holds for a row; None means all rows.
         """

@@ -47,7 +47,7 @@ def test_candidates_are_of_the_likely_modulation():
 
 
 def test_crc_decides():
-    """Trials go on until a scheme passes; rows that never pass have their first candidate."""
+    """Trials continue until a scheme passes; rows that never pass have their first candidate."""
     frame = digital.scheme_frame("average_snr", None, None, None)
     received, noise_var = Rng([1, 2]).complex_normal(400), torch.full((2, 400), 100.0)
     orders = blind_header.orders(received, noise_var, frame)
