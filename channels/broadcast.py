@@ -67,9 +67,9 @@ def build(
         k_factor_db: Rician K-factor in dB, -100 to 100, for fading: rician (default 6).
         coherence_uses: coherence time in channel uses: 1 is fast fading, a new gain for every use (default null:
             one gain for the whole transmission of an image).
-        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR that on AWGN has
-            the capacity of each user's coming channel uses; the transmission is encoded for the user with the lowest)
-            or "delayed" (the same from outdated gains). Without fading all are the average SNR.
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR of an AWGN channel
+            with the capacity of each user's coming channel uses; the transmission is encoded for the user with the
+            lowest) or "delayed" (the same from outdated gains). Without fading all are the average SNR.
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
     """

@@ -110,8 +110,8 @@ def build(
         cyclic_prefix: length of the cyclic prefix over the useful length of an OFDM symbol, 0 to 1 (default 9/128).
         csi: channel knowledge of the receiver: "perfect" (default), "ls" (least squares with linear interpolation)
             or "lmmse" (linear MMSE estimation over the frame).
-        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR that on AWGN has
-            the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR of an AWGN channel
+            with the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
     """

@@ -123,7 +123,7 @@ def build(
         coherence_uses: coherence time in channel uses of the signal and of the interferers: 1 is fast fading, a new
             gain for every use (default null: one gain for the whole transmission of an image).
         csit: channel knowledge of the transmitter: "average" (default; average SNR without interference), "perfect"
-            (SNR that on AWGN has the capacity of the coming channel uses of each image, with the power of the
+            (SNR of an AWGN channel with the capacity of the coming channel uses of each image, with the power of the
             interference in each) or "delayed" (the same from outdated gains of signal and interferers).
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.

@@ -32,8 +32,8 @@ def build(
             waveform at 4 samples per use (default null: linear amplifier).
         adc_bits: resolution of the receiver's analog-to-digital converter in bits per real dimension, 1 to 24
             (default null: ideal converter).
-        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR that on AWGN has
-            the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR of an AWGN channel
+            with the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
     """

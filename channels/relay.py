@@ -137,8 +137,8 @@ def build(
             no direct path).
         coherence_uses: coherence time in channel uses: 1 is fast fading, new gains for every use (default null: one
             realization for the whole transmission of an image).
-        csit: channel knowledge of the source: "average" (default; average SNR), "perfect" (SNR that on AWGN has the
-            capacity of the coming symbols of each image at the destination) or "delayed" (the same from outdated
+        csit: channel knowledge of the source: "average" (default; average SNR), "perfect" (SNR of an AWGN channel with
+            the capacity of the coming symbols of each image at the destination) or "delayed" (the same from outdated
             gains of all paths). The relay knows the gain of the first hop.
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.

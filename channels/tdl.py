@@ -103,8 +103,8 @@ def build(
         csi: channel knowledge of the receiver: "perfect" (default), "ls" (least squares with linear interpolation)
             or "lmmse" (linear MMSE estimation over the frame).
         antennas: number of receive antennas, 1 to 64, combined by maximum ratio (default 1).
-        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR that on AWGN has
-            the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (SNR of an AWGN channel
+            with the capacity of the coming channel uses of each image) or "delayed" (the same from outdated gains).
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
     """

@@ -214,8 +214,8 @@ def build(
             one gain for the whole transmission of an image).
         receiver: type of receiver: "linear" (default; MMSE filter, at most as many users as antennas) or "joint" (more
             users than antennas, for systems that decode all users together).
-        csit: channel knowledge of the transmitters: "average" (default; average SNR), "perfect" (SNR that on AWGN has
-            the capacity of the coming channel uses of each image after the MMSE filter, if all users send) or
+        csit: channel knowledge of the transmitters: "average" (default; average SNR), "perfect" (SNR of an AWGN channel
+            with the capacity of the coming channel uses of each image after the MMSE filter, if all users send) or
             "delayed" (the same from outdated gains).
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.

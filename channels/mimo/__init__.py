@@ -55,8 +55,8 @@ def build(
             (default null: flat fading).
         delay_spread_s: root-mean-square delay spread in seconds, for delay_profile (default 100e-9).
         speed_m_s: speed of the receiver in m/s at a carrier of 3.5 GHz, for delay_profile (default 3).
-        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (gains, and the SNR
-            that on AWGN has the capacity of the coming channel uses of each image) or "delayed" (the same from
+        csit: channel knowledge of the transmitter: "average" (default; average SNR), "perfect" (gains, and the SNR of
+            an AWGN channel with the capacity of the coming channel uses of each image) or "delayed" (the same from
             outdated gains).
         csit_correlation: correlation of the outdated with the actual gains, 0 to 1, for csit: delayed: scattered gains
             rho h + sqrt(1 - rho^2) w with independent w (default 0.9); ignored otherwise.
