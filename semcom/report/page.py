@@ -177,7 +177,7 @@ def _table(rows: pyarrow.Table) -> list[Element]:
     """Mean and 95 % interval: one line for each system and condition, one column for each metric."""
     swept = tables.conditions(rows)
     shown = [name for name, values in swept.items() if len(values) > 1 or name == "snr_db"]
-    fixed = [labels.condition(name, values[0]) for name, values in swept.items() if name not in shown and values]
+    fixed = [labels.fixed_condition(name, values[0]) for name, values in swept.items() if name not in shown and values]
     metrics = tables.metrics(rows)
     cells: dict[tuple[Any, ...], dict[str, str]] = {}
     estimates = []

@@ -28,7 +28,7 @@ _NAMES = {
     "label_map_miou": "mIoU of received label map",
     "lpips": "LPIPS",
     "medium_cbr": "Channel bandwidth ratio, all users",
-    "medium_cbr_budget": "Channel-use budget (uses per real number)",
+    "medium_cbr_budget": "Channel-use budget, CBR",
     "message_ber": "Message BER",
     "message_bits": "Message length",
     "miou": "mIoU",
@@ -58,6 +58,8 @@ _NAMES = {
     "tx_symbol_energy": "Transmitted energy",
     "users": "Number of users",
 }
+
+_CBR = "channel uses / (3 x height x width)"
 
 
 def axis_label(name: str, unit: str = "") -> str:
@@ -89,8 +91,26 @@ def condition(name: str, value: Any) -> str:
         case "designed_snr_db":
             return f"designed for {plain(value)} dB"
         case "medium_cbr_budget":
-            return f"CBR {ratio(value)} = channel uses / (3 x height x width)"
+            return f"CBR {ratio(value)}"
     return f"{_words(name)} {plain(value)}"
+
+
+def fixed_condition(name: str, value: Any) -> str:
+    """A condition of a whole run in words, which define the CBR.
+
+    >>> fixed_condition("users", 4), fixed_condition("medium_cbr_budget", 1 / 64)
+    ('4 users', 'CBR 1/64 = channel uses / (3 x height x width)')
+    """
+    return condition(name, value) + (f" = {_CBR}" if name == "medium_cbr_budget" else "")
+
+
+def swept_definition(name: str) -> str:
+    """Definition of a swept quantity that panels name by an abbreviation; empty for one that needs none.
+
+    >>> swept_definition("medium_cbr_budget"), swept_definition("users")
+    ('CBR = channel uses / (3 x height x width)', '')
+    """
+    return f"CBR = {_CBR}" if name == "medium_cbr_budget" else ""
 
 
 def conditions(names: Sequence[str], values: Sequence[Any], swept: dict[str, list[Any]]) -> str:

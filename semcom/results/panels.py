@@ -64,7 +64,8 @@ class Plan:
             raise UsageError(f"{across!r} was not swept; {nearest(across, swept)}")
         apart = [name for name in panel_conditions(table, across) if name != tables.SOURCE]
         constant = [name for name in apart if len(swept[name]) == 1 and (name != "users" or swept[name] != [1])]
-        fixed = [labels.condition(name, *swept[name]) for name in constant]
+        fixed = [labels.fixed_condition(name, *swept[name]) for name in constant]
+        fixed += filter(None, (labels.swept_definition(name) for name in (across, *apart) if name not in constant))
         values = itertools.product(*(swept[name] for name in apart))
         facets = {facet: labels.conditions(apart, facet, swept) for facet in values}
         return cls(across, swept[across], apart, facets, ", ".join(fixed), across == default)

@@ -204,7 +204,7 @@ def _title(table: pyarrow.Table, out: Path, rows: list[Row], across: str, shown:
             if name == "users" and swept[name] == [1]:
                 continue
             noun = "channel" if name == "channel" else "value"
-            parts.append(labels.condition(name, row[name]) + _others(noun, len(swept[name])))
+            parts.append(labels.fixed_condition(name, row[name]) + _others(noun, len(swept[name])))
     knowledge = {str(row["csit"]) for row in rows if row.get("csit") is not None}
     parts += map(labels.knowledge_of_transmitter, knowledge if len(knowledge) == 1 else [])
     if shown:

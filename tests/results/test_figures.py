@@ -168,6 +168,23 @@ def test_budgets_on_the_axis_are_fractions(tmp_path, captured):
     assert [text.get_text() for text in captured[0].axes[0].get_xticklabels()] == ["1/16", "1/6", "1/3"]
 
 
+@pytest.mark.parametrize(
+    ("budgets", "x", "title", "panel"),
+    [
+        ((0.0625,), None, "CBR 1/16 = channel uses / (3 x height x width)", "AWGN"),
+        ((0.0625, 0.125), None, "CBR = channel uses / (3 x height x width)", "AWGN, CBR 1/16"),
+        ((0.0625, 0.125), "medium_cbr_budget", "CBR = channel uses / (3 x height x width)", "AWGN, SNR 0 dB"),
+    ],
+)
+def test_a_figure_defines_the_cbr_once(tmp_path, captured, budgets, x, title, panel):
+    channels = ("awgn", "rayleigh")
+    rows = pa.concat_tables([rows_of(channels=channels, medium_cbr_budget=budget) for budget in budgets])
+    plot.figure(rows, tmp_path, x)
+    found = captured[0].get_suptitle().splitlines()
+    assert [line for line in found if "CBR" in line] == [title]
+    assert captured[0].axes[0].get_title() == panel
+
+
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3), (8, 2), (9, 3)])
 def test_at_most_three_panels_in_a_row(tmp_path, captured, count, columns):
     plot.figure(rows_of(channels=[f"channel {i}" for i in range(count)]), tmp_path)
