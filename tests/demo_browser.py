@@ -118,7 +118,7 @@ def wait_until_idle(page):
 def new_image(page, index):
     """Context with an action that changes an image of the page; it ends when the new image is there.
 
-    The state of the script does not tell: the browser may draw the end of a short run without its beginning.
+    The state of the script does not show it: the browser may draw the end of a short run without its beginning.
     """
     before = image_addresses(page)[index]
     yield
@@ -192,7 +192,7 @@ def follows(page, label, value):
 
 
 def switch(page, text):
-    """Press a toggle; what it shows tells when the page has run."""
+    """Press a toggle; its state shows when the page has run."""
     page.locator('[data-testid="stCheckbox"]').filter(has_text=text).locator("label").first.click()
 
 
@@ -270,8 +270,8 @@ def serious_findings(page):
 def small_png(content, colors):
     """Reduce a screenshot to 256 colors for a small file, with `colors` among them: "#rrggbb" of marks and curves."""
     screenshot, palette = Image.open(io.BytesIO(content)).convert("RGB"), Image.new("P", (1, 1))
-    kept = [channel for color in colors for channel in ImageColor.getrgb(color)]
-    palette.putpalette(kept + screenshot.quantize(256 - len(colors), kmeans=3).getpalette())
+    exact = [channel for color in colors for channel in ImageColor.getrgb(color)]
+    palette.putpalette(exact + screenshot.quantize(256 - len(colors), kmeans=3).getpalette())
     image = screenshot.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)

@@ -11,7 +11,7 @@ class FileServer(ThreadingHTTPServer):
     Args:
         files: content by name; the name "" is for all other addresses.
 
-    `cuts` are the numbers of bytes after which the next answers break off, `ranges` tells whether parts of files are
+    `cuts` are the numbers of bytes after which the next answers break off, `ranges` says whether parts of files are
     served, `status` is that of all answers, and `requests` are the requested ranges so far.
     """
 

@@ -190,8 +190,8 @@ def _over_power(
 
     radiated = hardware.radiated_w.value or 1.0
     powers = radiated * np.logspace(-2, 2, 81)
-    drawn = {(one.system, one.compute_j, one.radio_j): one for one in systems}  # the SNR changes no energy
-    for one in drawn.values():
+    curves = {(one.system, one.compute_j, one.radio_j): one for one in systems}  # the SNR changes no energy
+    for one in curves.values():
         energies = [1e3 * ((one.compute_j or 0) + one.radio_j * power / radiated) for power in powers]
         style = styles[panels.curve_name({"system": one.system, **one.conditions}, rows, _ACROSS)]
         panel.plot(powers, energies, color=style["color"], marker=style["marker"], markevery=20)

@@ -25,9 +25,9 @@ def keep_blocks(network: nn.Module, share: float) -> int:
     sequences = [part for part in sequences if _has_equal_blocks(part)]
     shorter = 0
     for sequence in sequences:
-        kept = max(1, round(share * len(sequence)))
-        shorter += kept < len(sequence)
-        del sequence[kept:]
+        remaining = max(1, round(share * len(sequence)))
+        shorter += remaining < len(sequence)
+        del sequence[remaining:]
     return shorter
 
 

@@ -52,17 +52,17 @@ def training(
     recognizer = build(network, names)
     is_square = torch.tensor([MODULATIONS[name].symmetry in (2, 4) for name in names])
 
-    def drawn(settings: Settings, length: int, rows: int, step: int | str) -> Frames:
+    def random_frames(settings: Settings, length: int, rows: int, step: int | str) -> Frames:
         low, high = settings.snr_db
         return frames.draw(names, length, (low, high), rows, settings.seed, step, taps)
 
     def batch(settings: Settings, step: int) -> Frames:
         selector, exponent = Rng([seed_for(settings.seed, "uses", step)]).uniform(2)[0].tolist()
         shorter = round(_SHORTEST * (uses / _SHORTEST) ** exponent)
-        return drawn(settings, shorter if selector < 0.5 else uses, settings.rows, step)
+        return random_frames(settings, shorter if selector < 0.5 else uses, settings.rows, step)
 
     def losses(batch: Frames, snr_db: Float[Tensor, " rows"], send: Send, rng: Rng) -> dict[str, Tensor]:
-        del snr_db, send, rng  # the frames are drawn with their own
+        del snr_db, send, rng  # the frames have their own SNR, channel and noise
         logits, angle = classified(recognizer, batch.symbols)
         found = {"cross_entropy": functional.cross_entropy(logits, batch.truth)}
         if angle is not None:
@@ -76,7 +76,7 @@ def training(
         """Over frames that no step has."""
         right, entropy, device = 0.0, 0.0, next(recognizer.parameters()).device
         for part in range(_VALIDATION_FRAMES // _VALIDATION_ROWS):
-            batch = drawn(settings, uses, _VALIDATION_ROWS, f"validation {part}")
+            batch = random_frames(settings, uses, _VALIDATION_ROWS, f"validation {part}")
             logits, truth = recognizer(batch.symbols.to(device)), batch.truth.to(device)
             right += float((logits.argmax(1) == truth).sum())
             entropy += float(functional.cross_entropy(logits, truth, reduction="sum"))

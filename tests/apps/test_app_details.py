@@ -302,10 +302,10 @@ def test_the_memory_holds_the_results_used_last(inputs):
     results = memory.Memory("test", most=2, most_of_upload=1)
     points = [calls.make_point("analog", "awgn", snr_db) for snr_db in (1.0, 2.0, 3.0)]
     upload = replace(inputs.photo, memory={}, results={})
-    for photo, kept in ((inputs.photo, [True, False, True]), (upload, [False, False, True])):
+    for photo, in_memory in ((inputs.photo, [True, False, True]), (upload, [False, False, True])):
         for point in (points[0], points[1], points[0], points[2]):
             results.get(photo, point, lambda: 0)
-        assert [results.has(photo, point) for point in points] == kept
+        assert [results.has(photo, point) for point in points] == in_memory
 
 
 # --- frames ahead of the slider --------------------------------------------------------------------------------------

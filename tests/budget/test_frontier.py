@@ -100,12 +100,12 @@ def test_the_commands_print_both_energies_and_draw_the_figure(tmp_path, capsys, 
     assert re.search(r"^DeepJSCC +Rayleigh fading +10 ", text, re.MULTILINE)
     options = ["--hardware", "arithmetic_45nm_int8", "--format", "svg", "--size", "double"]
     assert main(["plot", str(tmp_path), *options]) == 0
-    drawn = (tmp_path / "energy-arithmetic_45nm_int8.svg").read_text(encoding="utf-8")
+    svg = (tmp_path / "energy-arithmetic_45nm_int8.svg").read_text(encoding="utf-8")
     omitted = "not shown, operations not counted: Image file + LDPC"
     for words in ("DeepJSCC", "Rayleigh fading", "AWGN", "mJ per image", "Radiated power (W)", ">0.01<", omitted):
-        assert words in drawn
+        assert words in svg
     color = curve_looks(table.read(tmp_path), tmp_path, "snr_db")["DeepJSCC"]["color"]
-    assert color.lower() in drawn
+    assert color.lower() in svg
     (tmp_path / "energy-arithmetic_45nm_int8.svg").write_text("mine", encoding="utf-8")
     assert main(["plot", str(tmp_path), *options]) == 2
     assert "--force" in capsys.readouterr().err

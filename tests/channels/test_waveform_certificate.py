@@ -37,8 +37,8 @@ class Short(Pulse):
     @property
     def table(self):
         right = super().table
-        kept = abs(torch.arange(right.real.shape[1]) - right.center) <= 3 * self.samples_per_symbol
-        return Table(right.real * kept.numpy(), right.imag, right.center)
+        near = abs(torch.arange(right.real.shape[1]) - right.center) <= 3 * self.samples_per_symbol
+        return Table(right.real * near.numpy(), right.imag, right.center)
 
 
 @pytest.mark.parametrize("pulse", [Loud, Short])

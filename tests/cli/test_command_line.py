@@ -158,8 +158,8 @@ def test_run_and_plot_print_tables_and_write_figures(capsys, scenario_data, writ
     assert "psnr (dB), mean and 95 % interval" in printed
     for name in ("figure.png", "strip.png"):
         assert str(out / name) in printed
-        with Image.open(out / name) as drawn:
-            assert min(drawn.size) > 100
+        with Image.open(out / name) as figure:
+            assert min(figure.size) > 100
     assert (out / "summary.csv").read_text().startswith("metric,unit,system,channel,")
     assert main(["plot", str(out), "--x", "users", "--metric", "psnr", "--format", "pdf"]) == 0
     assert (out / "figure-users.pdf").read_bytes().startswith(b"%PDF")

@@ -95,8 +95,8 @@ def test_classes_are_captions_where_there_are_none(folder):
 def test_only_the_images_that_are_used_are_read_and_they_stay(parquet, monkeypatch):
     source = f"hf:{parquet}:train"
     assert len(load(source, count=2)) == 2
-    kept = hub.HubImages(f"{parquet}:train").folder
-    assert sorted(path.name for path in kept.glob("*.image")) == ["000000.image", "000001.image"]
+    stored = hub.HubImages(f"{parquet}:train").folder
+    assert sorted(path.name for path in stored.glob("*.image")) == ["000000.image", "000001.image"]
     with monkeypatch.context() as context:
         context.setitem(sys.modules, "datasets", None)  # as if it were not installed
         assert len(load(source, count=2)) == 2
@@ -118,8 +118,8 @@ def test_a_changed_folder_is_read_again(folder):
 
 def test_an_interrupted_row_is_read_again(parquet):
     load(f"hf:{parquet}:train", count=2)
-    kept = hub.HubImages(f"{parquet}:train").folder
-    (kept / "000001.json").write_text("{")
+    stored = hub.HubImages(f"{parquet}:train").folder
+    (stored / "000001.json").write_text("{")
     assert [image.caption for image in load(f"hf:{parquet}:train", count=3)] == ["image 0", "image 1", "image 2"]
 
 

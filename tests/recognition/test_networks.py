@@ -68,10 +68,10 @@ def test_networks_are_small(name, received):
 
 
 def test_frames_have_the_stated_snr_and_depend_on_their_name_alone():
-    drawn = frames.draw(("qpsk",), 4096, (7.0, 7.0), 6, seed=3, step=5)
+    batch = frames.draw(("qpsk",), 4096, (7.0, 7.0), 6, seed=3, step=5)
     again = frames.draw(("qpsk",), 4096, (7.0, 7.0), 2, seed=3, step=5)
-    assert torch.equal(drawn.symbols[:2], again.symbols)
-    clean = drawn.symbols / drawn.symbols.abs().square().mean(1, keepdim=True).sqrt()
+    assert torch.equal(batch.symbols[:2], again.symbols)
+    clean = batch.symbols / batch.symbols.abs().square().mean(1, keepdim=True).sqrt()
     excess = clean.abs().pow(4).mean(1)  # of unit-modulus symbols in noise n: (1 + 4 n + 2 n^2) / (1 + n)^2
     noise = 10**-0.7
     expected = (1 + 4 * noise + 2 * noise**2) / (1 + noise) ** 2
@@ -79,8 +79,8 @@ def test_frames_have_the_stated_snr_and_depend_on_their_name_alone():
 
 
 def test_taps_are_a_convolution_of_mean_energy_one():
-    drawn = frames.draw(("qpsk",), 256, (60.0, 60.0), 400, seed=3, step=5, taps=2)
-    energy = drawn.symbols.abs().square().mean(1)
+    batch = frames.draw(("qpsk",), 256, (60.0, 60.0), 400, seed=3, step=5, taps=2)
+    energy = batch.symbols.abs().square().mean(1)
     flat = frames.draw(("qpsk",), 256, (60.0, 60.0), 400, seed=3, step=5).symbols.abs().square().mean(1)
     ratio = energy / flat
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / 20
@@ -91,12 +91,12 @@ def test_bundled_network_recognizes_what_the_blind_likelihood_recognizes():
     """On frames where the averaged likelihood is sure, the network decides the same, and its log loss is close."""
     network, names, identifier = load()
     assert identifier.startswith("recognition@")
-    drawn = frames.draw(names, 1024, (-6.0, 22.0), 60, seed=11, step="test")
+    batch = frames.draw(names, 1024, (-6.0, 22.0), 60, seed=11, step="test")
     with torch.inference_mode():
-        learned = torch.softmax(network(drawn.symbols).double(), 1)
-    averaged = posterior(blind_log_likelihoods(drawn.symbols, names).log_likelihood)
+        learned = torch.softmax(network(batch.symbols).double(), 1)
+    averaged = posterior(blind_log_likelihoods(batch.symbols, names).log_likelihood)
     sure = averaged.max(1).values > 0.99
     assert sure.sum() > 15
     assert (learned.argmax(1) == averaged.argmax(1))[sure].double().mean() >= 0.9
-    losses = [-found[torch.arange(60), drawn.truth].log().mean() for found in (learned, averaged)]
+    losses = [-found[torch.arange(60), batch.truth].log().mean() for found in (learned, averaged)]
     assert losses[0] < losses[1] + 0.25

@@ -59,7 +59,7 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def drawn(rows, tmp_path_factory):
+def drawing(rows, tmp_path_factory):
     """The figure object of matplotlib, captured when it is saved."""
     caught = []
     with pytest.MonkeyPatch.context() as patch:
@@ -72,20 +72,20 @@ def lines_of(panel) -> dict:
     return {line.get_label(): line for line in panel.get_lines() if not line.get_label().startswith("_")}
 
 
-def test_axes_have_titles_and_units(drawn):
-    assert [panel.get_ylabel() for panel in drawn.axes if panel.get_ylabel()] == [
+def test_axes_have_titles_and_units(drawing):
+    assert [panel.get_ylabel() for panel in drawing.axes if panel.get_ylabel()] == [
         "PSNR (dB)",
         "MS-SSIM",
         "Outage probability",
         "Message BER",
     ]
-    assert {panel.get_xlabel() for panel in drawn.axes[-2:]} == {"SNR, Es/N0 (dB)"}
-    assert [panel.get_title() for panel in drawn.axes[:2]] == ["AWGN", "Rayleigh fading"]
-    assert [panel.get_yscale() for panel in drawn.axes[::2]] == ["linear", "linear", "linear", "log"]
+    assert {panel.get_xlabel() for panel in drawing.axes[-2:]} == {"SNR, Es/N0 (dB)"}
+    assert [panel.get_title() for panel in drawing.axes[:2]] == ["AWGN", "Rayleigh fading"]
+    assert [panel.get_yscale() for panel in drawing.axes[::2]] == ["linear", "linear", "linear", "log"]
 
 
-def test_every_system_has_one_legend_entry(drawn):
-    (legend,) = drawn.legends
+def test_every_system_has_one_legend_entry(drawing):
+    (legend,) = drawing.legends
     entries = [text.get_text() for text in legend.get_texts()]
     assert entries == [*TITLES, "Hollow marker: outage probability above 50 %"]
 
@@ -102,16 +102,16 @@ def test_the_legend_is_not_cut(rows, tmp_path, monkeypatch, label):
     assert within.x0 <= legend.x0 < legend.x1 <= within.x1
 
 
-def test_systems_differ_in_color_and_in_marker(drawn):
+def test_systems_differ_in_color_and_in_marker(drawing):
     """Seven lines: colors distinguishable with any color vision, and markers for gray print."""
-    lines = lines_of(drawn.axes[0])
+    lines = lines_of(drawing.axes[0])
     assert list(lines) == TITLES
     colors = [to_hex(line.get_color()) for line in lines.values()]
     assert set(colors) <= OKABE_ITO
     assert len(set(colors)) == len(SYSTEMS)
     markers = [line.get_marker() for name, line in lines.items() if name != "limit"]
     assert len(set(markers)) == len(markers)
-    for panel in drawn.axes[1:]:  # the same in every panel
+    for panel in drawing.axes[1:]:  # the same in every panel
         for name, line in lines_of(panel).items():
             assert (line.get_color(), line.get_marker()) == (lines[name].get_color(), lines[name].get_marker())
 
@@ -121,15 +121,15 @@ def test_more_lines_than_colors_still_differ():
     assert len({(look["color"], look["marker"]) for look in looks.values()}) == 42
 
 
-def test_bounds_alone_are_dashed_and_have_no_markers(drawn):
-    for panel in drawn.axes:
+def test_bounds_alone_are_dashed_and_have_no_markers(drawing):
+    for panel in drawing.axes:
         for name, line in lines_of(panel).items():
             assert (line.get_linestyle() == "--") == (name == "limit")
             assert (line.get_marker() in ("None", "")) == (name == "limit")
 
 
-def test_lines_and_bands_match_the_table(drawn, rows):
-    panel = drawn.axes[0]  # PSNR over AWGN
+def test_lines_and_bands_match_the_table(drawing, rows):
+    panel = drawing.axes[0]  # PSNR over AWGN
     for name, title, band in zip(SYSTEMS, TITLES, panel.collections, strict=True):
         found = {
             line.conditions["snr_db"]: line.estimate
@@ -151,16 +151,16 @@ def test_a_single_point_has_a_bar_in_the_place_of_a_band():
     assert bar.get_segments()[0].tolist() == [[10.0, 1.0], [10.0, 4.0]]
 
 
-def test_the_marker_is_hollow_where_most_images_are_in_outage(drawn):
+def test_the_marker_is_hollow_where_most_images_are_in_outage(drawing):
     hollow = [
-        line for line in drawn.axes[0].get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+        line for line in drawing.axes[0].get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())
     ]
     assert [list(line.get_xdata()) for line in hollow] == [[0.0]]
-    assert to_hex(hollow[0].get_color()) == to_hex(lines_of(drawn.axes[0])["files"].get_color())
+    assert to_hex(hollow[0].get_color()) == to_hex(lines_of(drawing.axes[0])["files"].get_color())
 
 
-def test_a_bound_has_no_outage(drawn, rows):
-    assert "limit" not in lines_of(drawn.axes[4])
+def test_a_bound_has_no_outage(drawing, rows):
+    assert "limit" not in lines_of(drawing.axes[4])
     assert all(not math.isnan(line.estimate.low) for line in means.summarize(rows, "outage"))
 
 

@@ -89,11 +89,11 @@ def test_swept_fading_is_that_of_each_row():
 
 def test_figures_and_the_report_state_it(small, tmp_path, monkeypatch):
     out, titles = run(small, tmp_path / "out"), []
-    drawn = panels.Panels.__init__
+    original = panels.Panels.__init__
 
     def noted(self, plan, metrics, title, look):
         titles.append(title)
-        drawn(self, plan, metrics, title, look)
+        original(self, plan, metrics, title, look)
 
     monkeypatch.setattr(panels.Panels, "__init__", noted)
     assert report.page(out).count("the transmitter knows the average SNR") == 1
