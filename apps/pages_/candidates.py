@@ -72,7 +72,7 @@ with results:
     generation.show_errors(generated)
 # The baselines belong to one SNR.
 downloads.show_panels(panels, generation.lines(photo.image.name, point, generated), None if others else frames)
-signals.offer(photo, point)
+signals.offer(photo, point, lambda image, point: generated.delivery)
 reproduce.show(
     [point],
     reproduce.script_of(calls.send_photo, reproduce.load_photo(photo.image), "photo", point),

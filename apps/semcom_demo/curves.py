@@ -31,6 +31,7 @@ def show(inputs: Inputs, systems: Sequence[str]) -> None:
             horizontal=True,
         )
     if not shown:
+        charts.preload()
         return
     names = [*systems, *(["outage capacity"] if averaged and "capacity" not in systems else [])]
     points = {(name, snr_db): _point(inputs, name, snr_db, averaged) for snr_db in _snrs_db(averaged) for name in names}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -42,6 +42,7 @@ class Generation:
         chosen: Index of the selected one.
         description: Sentence whose text features were sent, or "".
         errors: Image error and text error of each candidate; None if the receiver has none.
+        delivery: Transmission, without the pixels of the candidates.
     """
 
     shot: Shot
@@ -49,6 +50,7 @@ class Generation:
     chosen: int
     description: str
     errors: list[tuple[float, float]] | None
+    delivery: Delivery
 
     def panels(self, system: str) -> list[Panel]:
         """Panel of each candidate; the selected one has the color of the system."""
@@ -82,6 +84,7 @@ def _generated(delivery: Delivery) -> Generation:
         next(number for number, (_, _, is_chosen) in enumerate(candidates) if is_chosen),
         calls.description(delivery),
         errors,
+        replace(delivery, reception=replace(delivery.reception, candidates=None)),
     )
 
 

@@ -27,21 +27,37 @@ STYLE = """<style>
 [data-testid="stSlider"] [role="group"] > div > div:first-child {
   background-color: color-mix(in srgb, currentColor 60%, transparent);
 }
+/* Toggle that is off and radio button that is not selected, with as much contrast. */
+[data-testid="stCheckbox"] label:has([role="switch"]:not(:checked)) > div:first-of-type {
+  background-color: color-mix(in srgb, currentColor 60%, transparent);
+}
+[data-testid="stCheckbox"] label:has([role="switch"]:not(:checked)) > div:first-of-type > div {
+  background-color: Canvas;
+}
+[data-testid="stRadioOption"]:not([data-selected]) > div > div:first-child {
+  box-shadow: 0 0 0 2px color-mix(in srgb, currentColor 60%, transparent);
+}
 [data-testid="stSliderTickBar"], [data-testid="stSliderTickBar"] * { color: inherit; transition: none !important; }
 [data-testid="stPageLink"] p { text-decoration: underline; }
-:focus-visible { outline: 3px solid var(--st-primary-color, #0068c9) !important; outline-offset: 2px; }
+:focus-visible, /* the inputs of toggles and radio buttons are not displayed themselves */
+[data-testid="stCheckbox"] label:has(:focus-visible) > div:first-of-type,
+[data-testid="stRadioOption"]:has(:focus-visible) > div > div:first-child {
+  outline: 3px solid var(--st-primary-color, #0068c9) !important; outline-offset: 2px;
+}
+[data-testid="stElementToolbar"]:focus-within { opacity: 1; z-index: 2; } /* otherwise shown under the pointer only */
+.stApp:has([data-testid="stExpandSidebarButton"]) [data-testid="stSidebar"] { visibility: hidden; } /* closed: no stop of Tab */
+[data-testid="stMain"] { scroll-padding: 4.5rem 0 1rem; } /* what the Tab key reaches is not below the menu */
 [data-stale="true"] { opacity: 1 !important; } /* readable while a slow computer runs the script */
 .st-key-scenario_text textarea { font-family: monospace; }
 [data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */
   position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;
 }
 .st-key-scroll { position: absolute; } /* takes no room */
-.st-key-figure_phone { display: none; }
+.st-key-figure_phone, .st-key-preload { display: none; }
 @media (max-width: 640px) {
   .st-key-figure { display: none; }
+  .st-key-figure_phone { display: flex; }
   [data-testid="stExpandSidebarButton"]::after { content: "Pages"; margin-left: 0.25rem; } /* beside the arrows */
-  .st-key-scroll { position: absolute; } /* takes no room */
-.st-key-figure_phone { display: flex; }
   [data-testid="stMainBlockContainer"] { padding: 3.5rem 1rem 1.5rem; }
   [data-testid="stMainBlockContainer"] h1 { font-size: 1.5rem; padding: 0.25rem 0; }
   [data-testid="stMetricValue"] { font-size: 1.5rem; }

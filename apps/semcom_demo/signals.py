@@ -15,15 +15,18 @@ from semcom import Delivery
 from semcom.images.source_image import SourceImage
 from semcom.metrics.budget import channel_uses_by_part
 from semcom.scenario.model import Point
-from semcom_demo import calls, charts, content, errors
+from semcom_demo import calls, charts, content, errors, prefetch
 from semcom_demo.photos import Photo
 
-POINTS = 1500  # symbols that are drawn
-_FRAMES = 3  # OFDM frames that are drawn
+# Few marks, which a browser draws at once
+POINTS = 300  # received symbols
+_FRAMES = 2  # OFDM frames
+_SUBCARRIERS = 36
 # Colors of Okabe and Ito
 _PART_COLORS = ["#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#F0E442", "#999999"]
 
 
+@st.fragment  # the toggle does not run the rest of the page again
 def offer(photo: Photo, point: Point, deliver: Callable[[SourceImage, Point], Delivery] = calls.send_photo) -> None:
     """Show what crossed the channel if the visitor asks for it.
 
@@ -32,13 +35,18 @@ def offer(photo: Photo, point: Point, deliver: Callable[[SourceImage, Point], De
         point: Operating point.
         deliver: Function that transmits the image.
     """
-    if not st.toggle("What crossed the channel", key="signals_shown"):
+    with st.container(horizontal=True, vertical_alignment="center", height=60, border=False, key="signals"):
+        shown = st.toggle("What crossed the channel", key="signals_shown")
+        progress = st.container()  # beside the toggle, so that nothing moves
+    if not shown:
+        charts.preload()
         return
-    key = (photo.key, point.key)
-    if st.session_state.get("signals", (None, None))[0] != key:
-        with errors.stop_on_usage_error(), photo.private_cache(), st.spinner("Transmitting with all symbols"):
-            st.session_state["signals"] = (key, deliver(photo.image, point))
-    show(photo.image, point, st.session_state["signals"][1])
+    with prefetch.worker().paused(), errors.stop_on_usage_error():
+        key = (photo.key, point.key)
+        if st.session_state.get("signals", (None, None))[0] != key:
+            with progress, photo.private_cache(), st.spinner("Transmitting with all symbols"):
+                st.session_state["signals"] = (key, deliver(photo.image, point))
+        show(photo.image, point, st.session_state["signals"][1])
 
 
 def show(image: SourceImage, point: Point, delivery: Delivery) -> None:
@@ -89,13 +97,14 @@ def show_budget(parts: dict[str, float]) -> None:
 
 
 def constellation(delivery: Delivery) -> list[dict[str, Any]]:
-    """Sent and received symbols of the first row, evenly spread over the transmission."""
+    """Received symbols of the first row, evenly spread over the transmission, and the different ones sent for them."""
     assert delivery.signals is not None
     uses = int(delivery.uses[0])
     chosen = torch.linspace(0, uses - 1, min(uses, POINTS)).long()
     rows = []
     for kind, symbols in (("received", delivery.signals.received.symbols), ("sent", delivery.signals.sent)):
-        for value in symbols[0].cpu()[chosen].tolist():
+        values = symbols[0].cpu()[chosen].tolist()
+        for value in values if kind == "received" else dict.fromkeys(values):
             rows.append({"kind": kind, "real": value.real, "imaginary": value.imag})
     return rows
 
@@ -125,7 +134,7 @@ def show_constellation(rows: Sequence[dict[str, Any]]) -> None:
         },
         rows,
     )
-    st.caption(f"Symbols sent, and received ones after equalization (at most {POINTS} of them).")
+    st.caption(f"Symbols sent, and received ones after equalization ({POINTS} of them at most).")
 
 
 def show_received(symbols: Tensor) -> None:
@@ -197,7 +206,7 @@ def _show_grid(channel: Ofdm, response: Tensor) -> None:
     cells = [
         {"symbol": symbol, "subcarrier": subcarrier, "gain": power_db[symbol, subcarrier].item()}
         for symbol in range(power_db.shape[0])
-        for subcarrier in range(0, power_db.shape[1], max(1, power_db.shape[1] // 48))
+        for subcarrier in range(0, power_db.shape[1], -(-power_db.shape[1] // _SUBCARRIERS))
     ]
     pilots = [
         {"symbol": frame * per_frame + symbol, "subcarrier": subcarrier}

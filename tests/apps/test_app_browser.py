@@ -154,17 +154,25 @@ def test_uploads_are_checked_and_not_written_to_disk(visit, folder, tmp_path):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(
-    ("path", "track"),
+    ("path", "track", "share"),
     [
-        ("recognition", '[data-testid="stSlider"] [role="group"]:has([aria-label="SNR (dB)"])'),
-        ("send_a_photo?system=analog", ".semcom-stage .slider input"),
+        ("recognition", '[data-testid="stSlider"] [role="group"]:has([aria-label="SNR (dB)"])', 0.9),
+        ("send_a_photo?system=analog", ".semcom-stage .slider input", 0.9),
+        ("send_a_photo?system=analog", '[data-testid="stCheckbox"] label:has(input) > div:first-of-type', 0.7),
+        ("recognition", '[data-testid="stCheckbox"] label:has(input) > div:first-of-type', 0.2),  # the knob
+        ("", '[data-testid="stRadioOption"]:not([data-selected]) > div > div:first-child', 0.5),
     ],
 )
-def test_the_track_of_a_slider_is_seen_on_the_page(visit, path, track, theme):
+def test_sliders_toggles_and_radio_buttons_are_seen_on_the_page(visit, path, track, share, theme):
+    """The part of a control at a share of its width has a contrast of 3:1 to the page next to it."""
     page = visit(path, theme=theme)
-    box = page.locator(track).first.bounding_box()
+    control = page.locator(track).first
+    control.scroll_into_view_if_needed()
+    if path.startswith("send"):
+        demo_browser.frames_are_ready(page)  # a run with new frames would move the page
+    box = control.bounding_box()
     content = page.screenshot(
-        clip={"x": box["x"] + 0.9 * box["width"], "y": box["y"], "width": 4, "height": box["height"]}
+        clip={"x": box["x"] + share * box["width"], "y": box["y"] - 4, "width": 4, "height": box["height"] + 8}
     )
     column = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))[:, 2]
     luminances = sorted(luminance(color) for color in column)

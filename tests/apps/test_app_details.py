@@ -216,7 +216,11 @@ def test_what_crossed_the_channel_is_that_of_the_transmission(inputs, channel):
     parts = channel_uses_by_part(delivery, built)
     assert sum(parts.values()) == pytest.approx(int(delivery.medium_uses[0]))
     rows = signals.constellation(delivery)
-    assert len(rows) == 2 * min(signals.POINTS, int(delivery.uses[0]))
+    received, sent = ([row for row in rows if row["kind"] == kind] for kind in ("received", "sent"))
+    assert len(received) == min(signals.POINTS, int(delivery.uses[0]))
+    symbols = {(value.real, value.imag) for value in delivery.signals.sent[0, : int(delivery.uses[0])].tolist()}
+    assert {(row["real"], row["imaginary"]) for row in sent} == symbols, "each constellation point once"
+    assert len(sent) == len(symbols)
     assert rows[0]["real"] == delivery.signals.received.symbols[0, 0].real
     app = open_page("send_a_photo", {"channel": channel, "snr": 12}, signals_shown=True)
     text = " ".join(caption.value for caption in app.caption)
@@ -243,11 +247,16 @@ def test_the_errors_of_the_candidates_are_drawn(monkeypatch):
     app = open_page("candidates", {"cbr": "1/8", "caption": "an astronaut"}, candidates_baselines=True)
     shown = captions(app)
     assert [caption.split(":")[0] for caption in shown[-2:]] == ["AVIF file", "Caption only"]
-    (chart,) = app.get("vega_lite_chart")
+    chart, _ = app.get("vega_lite_chart")  # the second one only loads the library
     rows = pyarrow.ipc.open_stream(chart.proto.data.data).read_all().to_pylist()
     (selected,) = [row for row in rows if row["kind"] == "selected"]
     assert selected["score"] == min(row["score"] for row in rows)
     assert f"Candidate {selected['number']}, selected" in " ".join(shown)
+    monkeypatch.setattr(calls, "send_photo", lambda *arguments: pytest.fail("generates the candidates again"))
+    app.session_state["candidates_baselines"] = False
+    app.toggle(key="signals_shown").set_value(True).run()
+    assert not app.exception
+    assert any("image features are received" in caption.value for caption in app.caption)
 
 
 # --- what the symbols convey -----------------------------------------------------------------------------------------
