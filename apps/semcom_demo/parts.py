@@ -45,7 +45,8 @@ STYLE = """<style>
   outline: 3px solid var(--st-primary-color, #0068c9) !important; outline-offset: 2px;
 }
 [data-testid="stElementToolbar"]:focus-within { opacity: 1; z-index: 2; } /* otherwise shown under the pointer only */
-.stApp:has([data-testid="stExpandSidebarButton"]) [data-testid="stSidebar"] { visibility: hidden; } /* closed: no stop of Tab */
+/* Closed list of pages on a phone: no stop of the Tab key. */
+.stApp:has([data-testid="stExpandSidebarButton"]) [data-testid="stSidebar"] { visibility: hidden; }
 [data-testid="stMain"] { scroll-padding: 4.5rem 0 1rem; } /* what the Tab key reaches is not below the menu */
 [data-stale="true"] { opacity: 1 !important; } /* readable while a slow computer runs the script */
 .st-key-scenario_text textarea { font-family: monospace; }
