@@ -35,3 +35,22 @@ def test_freed_memory_is_reused_without_page_faults():
     returned = faults(keep=False)
     assert faults(keep=True) < returned / 5
     assert faults(keep=True, MALLOC_MMAP_THRESHOLD_="1048576") > returned / 2
+
+
+COLLECTED = """
+import atexit, gc, weakref
+from semcom.allocator import collect_rarely
+atexit.register(lambda: print(gc.get_freeze_count() > 10_000, cycle() is None))
+collect_rarely()
+class Node: pass
+node = Node()
+node.itself, cycle = node, weakref.ref(node)
+del node
+objects = [[] for _ in range(10_000)]
+assert cycle() is not None  # Python's own setting would have found it by now
+objects += [[] for _ in range(100_000)]
+"""
+
+
+def test_unused_cycles_are_collected_rarely_and_not_at_the_end_of_the_process():
+    assert subprocess.check_output([sys.executable, "-c", COLLECTED], text=True).split() == ["True", "True"]

@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise_late_interrupts()
             threads.limit(options.library_threads or threads.cores())
             allocator.keep_freed_memory()
+            allocator.collect_rarely()
         return options.command(options) or 0
     except UsageError as error:
         return complain(str(error), 2)

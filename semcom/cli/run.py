@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -170,6 +172,8 @@ def _run(options: argparse.Namespace) -> int:
         points = len(scenario.points())
         most = options.workers or (threads.cores() // scenario.threads if points >= _MANY else 0)
         with _workers_ahead(options, min(points, most)):
+            if most > 1:  # this process waits for the first points of its workers
+                threading.Thread(target=importlib.import_module, args=["matplotlib.figure"], daemon=True).start()
             return _simulate(scenario, out, cluster, options)
 
 

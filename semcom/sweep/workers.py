@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import TypeVar
 
+from semcom import allocator
 from semcom.sweep import memory
 
 Item = TypeVar("Item")
@@ -217,6 +219,7 @@ def _start(ends: list[int], modules: list[str]) -> None:
         ends: file descriptor of the pipe of each possible worker.
         modules: names of modules to import at once.
     """
+    allocator.collect_rarely()
     _import(modules)
     if modules:
         _load()
@@ -225,6 +228,7 @@ def _start(ends: list[int], modules: list[str]) -> None:
         os._exit(0)
     count, sys.path[:], modules = json.loads(request)
     _import(modules)
+    gc.freeze()  # the workers share the memory of what is imported, which a search for unused objects would copy
     for end in ends[:count]:
         if os.fork() == 0:
             os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())

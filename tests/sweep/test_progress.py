@@ -1,6 +1,7 @@
 """Progress of a run: a bar on a terminal, lines in a log file."""
 
 import io
+import subprocess
 import sys
 
 import pytest
@@ -37,3 +38,12 @@ def test_a_hidden_bar_prints_nothing(monkeypatch):
     with progress.bar(7, 2, False) as bar:
         bar.update()
     assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_quiet_run_prints_only_its_results(scenario_data, write_scenario, tmp_path, workers):
+    """No message of a library, not at the end of the process either."""
+    command = [sys.executable, "-m", "semcom", "run", str(write_scenario(scenario_data)), "--workers", workers]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out"), "--quiet"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "report.html" in done.stdout
