@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from channels.base import Channel
-from channels.certificate import theory
+from channels.certificate import theory, waveform_paths
 from channels.certificate.lines import Line, Modem
 from channels.certificate.measurement import qpsk_symbols, sample_count, streams, transmit, z_score
 from channels.certificate.modem import ORDERS, random_bits
@@ -36,6 +36,7 @@ def waveforms(channels: Mapping[str, Channel], modem: Modem, scale: float) -> It
         if not isinstance(channel, WaveformChannel):
             yield Line(f"{name}: waveform can be read", 0.0, 1.0, math.inf)
             continue
+        yield from waveform_paths.losses(name, channel, scale)
         yield from _spectrum(name, channel, scale)
         if channel.layout.prefix is not None:  # pulse and preamble are those of a single carrier
             continue

@@ -63,7 +63,7 @@ class ChannelEstimate:
     def equalizer(self, pulse: Pulse) -> Table:
         """Pulse of the receiver: matched filter, channel-matched filter and equalizer, without bias."""
         shape = 1 / (self.spectrum + self.noise_var)
-        gain = float((self.spectrum * shape).mean())
+        gain = max(float((self.spectrum * shape).mean()), 1e-6)  # the estimate vanishes if no known symbol came
         filter_ = np.fft.ifft(shape) / gain
         half = _BINS // 2 - 1
         taps = np.zeros(4 * half + 1 + int(np.ptp(self.delays)) + 1, complex)

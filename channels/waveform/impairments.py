@@ -118,7 +118,7 @@ class Impairments:
         tail = (MARGIN + max(self.delays)) * rate + _REACH
         length = int(len(waveform) / clock + delay + tail)
         times = (torch.arange(length, dtype=torch.float64) - delay) * clock
-        signal = gather(waveform, times, self._paths(rate, rng))
+        signal = gather(waveform, times, _interpolator(rate, self.delays, tuple(self.gains(rng).tolist())))
         angle = 2 * math.pi * (self.frequency_offset * torch.arange(length, dtype=torch.float64))
         angle = angle + 2 * math.pi * float(rng.derive("carrier phase").uniform(1))
         if self.linewidth:
@@ -138,16 +138,18 @@ class Impairments:
             signal = quantize(signal, level, self.adc_bits)
         return signal
 
-    def _paths(self, rate: int, rng: Rng) -> Table:
-        """Interpolator with the impulse response of the paths."""
+    def gains(self, rng: Rng) -> NDArray[np.complex128]:
+        """Complex gain of each path of a transmission; without fading the first one has the phase of the carrier.
+
+        Args:
+            rng: one random stream, that of `receive`.
+        """
         power = 10 ** (np.array(self.powers_db) / 10)
         amplitude = np.sqrt(power / power.sum())
         if self.fading == "rayleigh":
-            gains = amplitude * rng.derive("fading").complex_normal(len(power))[0].numpy()
-        else:  # the phase of the first path is that of the carrier
-            turn = rng.derive("path phases").uniform(len(power))[0].numpy()
-            gains = amplitude * np.exp(2j * np.pi * (turn - turn[0]))
-        return _interpolator(rate, self.delays, tuple(gains.tolist()))
+            return amplitude * rng.derive("fading").complex_normal(len(power))[0].numpy()
+        turn = rng.derive("path phases").uniform(len(power))[0].numpy()
+        return amplitude * np.exp(2j * np.pi * (turn - turn[0]))
 
 
 def quantize(samples: Complex[Tensor, " samples"], deviation: float, bits: int) -> Complex[Tensor, " samples"]:
