@@ -12,6 +12,8 @@ parts.title(
 
 def start_step(following: int | None = None) -> None:
     """Set the inputs of a step, by default of the chosen one."""
+    if following is None and state.is_partial_run():
+        return
     number = st.session_state["story_step"] if following is None else following
     step = story.STEPS[number - 1]
     st.session_state["inputs"] = {"step": number, **step.inputs}
@@ -25,11 +27,11 @@ step = story.STEPS[number - 1]
 st.session_state["story_step"] = number
 results = st.container()
 with results:
-    st.markdown(f"**{number}. {step.task}**")
-    scroll.to_top_after(number)  # before the images are computed
-    with st.container():  # in every step, so that the images keep their place among the elements
-        if "channel" in step.inputs:  # above the images, which it changes
+    with st.container(horizontal=True, vertical_alignment="center"):  # above the images, which the button changes
+        st.markdown(f"**{number}. {step.task}**", width="content")
+        if "channel" in step.inputs:
             st.button("Another realization", on_click=parts.next_seed)
+    scroll.to_top_after(number)  # before the images are computed
 systems = calls.available_systems(step.systems)
 inputs = parts.Inputs(photos.selected(), state.get("channel", "awgn"), state.get("cbr", 1 / 16), state.get("seed", 0))
 with results:

@@ -53,6 +53,7 @@ STYLE = """<style>
 [data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */
   position: static; width: auto; height: auto; margin: 0 0.5rem; clip: auto; clip-path: none; white-space: normal;
 }
+.st-key-signals { min-height: 2.5rem; } /* room for progress */
 .st-key-scroll { position: absolute; } /* takes no room */
 .st-key-figure_phone, .st-key-preload { display: none; }
 @media (max-width: 640px) {

@@ -35,7 +35,7 @@ def offer(photo: Photo, point: Point, deliver: Callable[[SourceImage, Point], De
         point: Operating point.
         deliver: Function that transmits the image.
     """
-    with st.container(horizontal=True, vertical_alignment="center", height=60, border=False, key="signals"):
+    with st.container(horizontal=True, vertical_alignment="center", key="signals"):
         shown = st.toggle("What crossed the channel", key="signals_shown")
         progress = st.container()  # beside the toggle, so that nothing moves
     if not shown:

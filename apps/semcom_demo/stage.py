@@ -104,6 +104,8 @@ def asked_to_play() -> bool:
 
 
 def _take_over(key: str) -> None:
+    if state.is_partial_run():
+        return
     inputs = st.session_state[key]["inputs"]
     state.put("snr", int(inputs["snr"]))
     state.put("designed", None if inputs["designed"] is None else int(inputs["designed"]))

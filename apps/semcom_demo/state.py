@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from semcom_demo.words import ACCESS_LABELS, CBR_LABELS, CHANNEL_LABELS, SYSTEM_LABELS
 
@@ -160,7 +161,18 @@ def query(**inputs: Any) -> dict[str, str]:
     return {name: _text(name, value) for name, value in inputs.items()}
 
 
+def is_partial_run() -> bool:
+    """Whether only a part of the page runs. The widgets of its request may have values from before the last full run.
+
+    The browser sends such requests by itself; one that waits for a full run would undo what that run has set.
+    """
+    context = get_script_run_ctx()
+    return context is not None and bool(context.fragment_ids_this_run)
+
+
 def _take_over(name: str, key: str) -> None:
+    if is_partial_run():
+        return
     value = st.session_state[key]
     put(name, tuple(value) if isinstance(value, list) else value)
 

@@ -68,8 +68,9 @@ STEPS = (
     Step(
         "Fading",
         "Press Another realization several times, until the image file is in outage.",
-        "Over Rayleigh fading the channel has another random gain for every image. The file arrives with always the "
-        "same quality or, in a deep fade, not at all. The quality of the learned code follows the gain.",
+        "Over Rayleigh fading the channel has another random gain for every image, and the actual SNR of 6 dB is the "
+        "mean. The file arrives with always the same quality or, in a deep fade, not at all. The quality of the "
+        "learned code follows the gain.",
         ("digital", "deepjscc"),
         {"snr": 6, "designed": 10, "channel": "rayleigh", "seed": 2},
         "notebooks/09_ofdm_and_channel_knowledge.ipynb",

@@ -204,6 +204,18 @@ def test_a_run_with_the_address_before_the_last_change_keeps_the_change(monkeypa
     assert app.selectbox(key="input_channel").value == "awgn", "an address that a visitor opens is restored"
 
 
+def test_a_partial_run_does_not_bring_old_inputs_back(monkeypatch):
+    """A fragment that runs by itself may send the widgets as they were before the last button."""
+    app = open_page("send_a_photo", {"system": "analog", "seed": "3"})
+    monkeypatch.setattr(state, "is_partial_run", lambda: True)
+    app.number_input(key="input_seed").set_value(2).run()
+    assert parsed(app)["seed"] == ["3"]
+    assert app.number_input(key="input_seed").value == 3
+    app = open_page("story", state.query(step=3, snr=12, designed=10))
+    app.radio(key="story_step").set_value(2).run()
+    assert parsed(app)["step"] == ["3"]
+
+
 def test_digital_fails_and_analog_does_not_where_the_channel_is_worse_than_designed():
     sentences = captions(open_page("compare", {"systems": "digital,analog", "snr": 7, "designed": 10}))
     assert "Outage: the file could not be decoded" in sentences[1]

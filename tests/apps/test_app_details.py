@@ -172,11 +172,16 @@ def test_the_animation_has_the_frames_of_the_transmissions(inputs, kind):
     frames = [(level, [parts.panel("analog", shot)]) for level, shot in results.items()]
     movie = opened(downloads.moving([sent], frames, kind))
     assert (movie.n_frames, movie.format) == (3, kind)
-    if kind == "WEBP":  # lossless
-        movie.seek(1)
-        frame = np.asarray(movie.convert("RGB"))
-        large = np.asarray(opened(results[5].png)).repeat(4, 0).repeat(4, 1)
-        assert np.array_equal(frame[8 : 8 + 256, 8 + 256 + 16 : 8 + 256 + 16 + 256], large)
+    for number, level in enumerate(levels):
+        movie.seek(number)
+        frame = np.asarray(movie.convert("RGB")).astype(int)[8 : 8 + 256, 8 + 256 + 16 : 8 + 256 + 16 + 256]
+        assert movie.info["duration"] == 200
+        differences = {
+            other: np.abs(frame - np.asarray(opened(shot.png)).astype(int).repeat(4, 0).repeat(4, 1)).mean()
+            for other, shot in results.items()
+        }
+        assert min(differences, key=differences.get) == level
+        assert differences[level] <= (0 if kind == "WEBP" else 5), "lossless, or 256 colors"
 
 
 def test_frames_whose_captions_have_more_lines_make_one_animation():

@@ -149,3 +149,35 @@ def test_the_story_kills_the_digital_image_and_goes_on(visit):
     page.get_by_role("link", name="Continue on the page Compare systems").click()
     page.get_by_role("heading", name="Compare systems").wait_for()
     page.wait_for_url("**channel=rayleigh**")
+
+
+def test_a_step_of_the_story_stays_while_its_frames_are_computed(visit):
+    """The page asks for new frames every second; the request has the inputs of an earlier run."""
+    page = visit()
+    for number in (2, 3, 4):
+        button = page.get_by_role("button", name=f"Next step: {number}.")
+        box = button.bounding_box()
+        assert box["y"] + box["height"] <= 900, "on the first screen"
+        button.click()
+        page.wait_for_url(f"**step={number}**")
+        page.wait_for_timeout(2500)
+        assert page.locator("strong").first.inner_text().startswith(f"{number}. ")
+        demo_browser.wait_until_idle(page)
+
+
+def test_nothing_moves_while_an_image_is_computed(visit):
+    page = visit("send_a_photo?system=deepjscc&seed=7")
+    page.evaluate("""() => {
+        window.positions = new Set();
+        const record = () => {
+            for (const part of document.querySelectorAll('.semcom-stage .tools, [data-testid=stSelectbox]'))
+                window.positions.add(`${part.className.slice(0, 5)} ${part.getBoundingClientRect().y}`);
+            requestAnimationFrame(record);
+        };
+        record();
+    }""")
+    before = page.evaluate("window.positions.size")
+    for snr_db in (-7, 17):
+        demo_browser.release(page, "Actual SNR", snr_db)
+    demo_browser.frames_are_ready(page)
+    assert page.evaluate("window.positions.size") == before

@@ -112,6 +112,15 @@ def test_each_page_transmits_the_smallest_and_the_longest_upload_or_says_why_not
         assert captions(app)[0].startswith(f"Image sent: {size[0]} x ")
 
 
+def test_an_image_of_24_megapixels_is_resized():
+    """A usual camera has as many; the page shrinks the image anyway."""
+    photo = uploads.read_image("camera.jpg", encoded(Image.new("RGB", (6000, 4000), (200, 60, 20)), "JPEG"), 4096)
+    height, width = photo.pixels.shape[1:]
+    assert height * width <= 4096
+    assert width / height == pytest.approx(1.5, abs=0.05)
+    assert photo.pixels.mean((1, 2)).tolist() == pytest.approx([200 / 255, 60 / 255, 20 / 255], abs=0.03)
+
+
 def test_exif_rotation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees for display
