@@ -144,6 +144,8 @@ class Channel(ABC):
     * Randomness: all random numbers come from streams named by `rng`, one per row, and the global random state is left
       alone. A row's result depends on its own seed and not on the other rows, except that superposed users interfere.
       The fading and noise of the first uses do not depend on the length of the row.
+    * Decisions: a receiver that decides on symbols before the channel decoder knows their constellation from
+      `with_constellation` alone, and never reads it from the sent symbols.
 
     Attributes:
         medium: how users share the channel, and the overhead of its frames.
@@ -182,6 +184,18 @@ class Channel(ABC):
             rng: random streams of the following call of `carry`, at their start; the fading is the same in both.
         """
         return snr_db
+
+    def with_constellation(self, bits_per_symbol: Int[Tensor, "batch users uses"]) -> Channel:
+        """Channel whose receiver knows the constellation of each channel use; the same one if it takes no decisions.
+
+        The receiver knows it as the demapper does, from shared configuration or a decoded header. If a header is
+        decoded incorrectly, the payload is lost with any constellation.
+
+        Args:
+            bits_per_symbol: bits of the symbol that each row sends in each use, as in `channels.modem.map_bits`; 0 for
+                an analog symbol, on which no receiver decides. int64 [batch, users, uses].
+        """
+        return self
 
 
 def noise_variance(snr_db: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:

@@ -158,7 +158,10 @@ class Link:
         payload = moved(self._encode(sample, known_snr, rng.derive("encode"), users), device)
         times.append(time.perf_counter())
         _check_power(payload, self.system.name)
-        received = self.channel.carry(
+        channel = self.channel
+        if payload.bits_per_symbol is not None:
+            channel = channel.with_constellation(payload.bits_per_symbol.unflatten(0, (-1, users)))
+        received = channel.carry(
             payload.symbols.unflatten(0, (-1, users)),
             payload.uses.view(-1, users),
             snr.view(-1, users),
@@ -222,6 +225,7 @@ class Link:
             digital_uses=payload.digital_uses.repeat_interleave(users),
             truth={name: _for_every_user(value, users) for name, value in payload.truth.items()},
             parts={name: uses.repeat_interleave(users) for name, uses in payload.parts.items()},
+            bits_per_symbol=None,  # the users of a common transmission have one antenna each: nothing is separated
         )
 
     def _medium_uses(self, uses: Tensor, users: int) -> Tensor:

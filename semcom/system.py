@@ -87,6 +87,8 @@ class Payload:
         truth: values by key, as in the table.
         parts: number of channel uses [rows] of each part of a row, such as header, data and parity, in the order of
             transmission; coded bits count in shares of a symbol. They add up to `uses`. Empty: one part.
+        bits_per_symbol: int64 [rows, uses], constellation of each channel use, 0 for an analog symbol, for channels
+            whose receiver decides on symbols (`Channel.with_constellation`). None: no use has a known constellation.
     """
 
     symbols: Complex[Tensor, "rows uses"]
@@ -94,6 +96,7 @@ class Payload:
     digital_uses: Int[Tensor, " rows"]
     truth: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, Shaped[Tensor, " rows"]] = field(default_factory=dict)
+    bits_per_symbol: Int[Tensor, "rows uses"] | None = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ def antennas(channels: Mapping[str, Channel], modem: Modem, scale: float) -> Ite
     for name in [name for name in channels if name in ANTENNAS]:
         yield from _noise(name, channels[name], scale)
         yield from _gains(name, channels[name], scale)
+        if name.endswith("sic"):
+            yield from _cancellation(name, channels[name], modem, scale)
         if name in _DIVERSITY:
             yield from _diversity(name, channels[name], modem, scale)
 
@@ -126,6 +128,19 @@ def _gains(name: str, channel: Channel, scale: float) -> Iterator[Line]:
         rate, expected = torch.logdet(gram).real / math.log(2), theory.telatar_capacity(*ANTENNAS[name], snr)
         title = "capacity of the gains"
     yield Line(f"{name}: {title} {snr_db:g} dB", float(rate.mean()), expected, z_score(rate, expected))
+
+
+def _cancellation(name: str, channel: Channel, modem: Modem, scale: float) -> Iterator[Line]:
+    """Error over noise variance of 16QAM to 256QAM, on which the receiver decides."""
+    rows, length = sample_count(1000, scale, 400), 24
+    for bits_per_symbol, snr_db in ((4, 15.0), (6, 20.0), (8, 25.0)):
+        rng = streams(f"{name} {bits_per_symbol} bits per symbol", rows)
+        sent = modem.map_bits(random_bits(rows, bits_per_symbol * length, rng), bits_per_symbol)
+        known = channel.with_constellation(torch.full((rows, 1, length), bits_per_symbol))
+        received = transmit(known, sent, snr_db, rng)
+        ratio = ((received.symbols - sent).abs().square() / received.noise_var).double().mean(1)
+        title = f"{name}: error / noise variance {2**bits_per_symbol}QAM {snr_db:g} dB"
+        yield Line(title, float(ratio.mean()), 1.0, z_score(ratio, 1.0))
 
 
 def _diversity(name: str, channel: Channel, modem: Modem, scale: float) -> Iterator[Line]:

@@ -44,7 +44,8 @@ def build(
             "multiplexing" (open loop, one stream per transmit antenna) or "svd" (closed loop, streams on the
             eigenmodes of the known channel; requires csit: perfect or delayed).
         detector: separation of the streams: "mmse" (default), "zf" (zero-forcing) or "sic" (zero-forcing with
-            successive interference cancellation; QPSK symbols only).
+            successive interference cancellation; slots with analog symbols, on which no receiver decides,
+            are detected as by "mmse").
         streams: number of streams of scheme: svd, 1 to the smaller number of antennas; 1 is beamforming (default
             null: the smaller number of antennas). Ignored otherwise.
         power_allocation: power of the streams of scheme: svd: "water-filling" (default) or "equal". Ignored otherwise.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
-from channels.errors import UsageError
+from channels.modem.qam import ORDERS, soft_symbols
 from channels.precision import in_double
 from channels.propagation.linear_detection import linear_filters
 
 Detector = Literal["zf", "mmse", "sic"]
-
-_QPSK_TOLERANCE = 1e-4
 
 
 def detect(
@@ -24,6 +21,7 @@ def detect(
     n0: Float[Tensor, " rows"],
     sent: Bool[Tensor, "rows blocks slots streams"],
     detector: Detector,
+    orders: Int[Tensor, "rows blocks slots streams"] | None = None,
 ) -> tuple[Complex[Tensor, "rows blocks slots streams"], Float[Tensor, "rows blocks slots streams"]]:
     """Unbiased symbols and the variance of their error.
 
@@ -33,33 +31,24 @@ def detect(
         n0: noise variance N0.
         sent: whether a symbol is sent.
         detector: "zf", "mmse" or "sic".
+        orders: bits per symbol for detector "sic", 0 for a symbol without constellation. None: no symbol has one.
     """
-    if detector == "sic":
-        return _cancel(samples, matrix, n0, sent)
-    filters, variance = linear_filters(matrix, n0[:, None], detector == "mmse")
-    return samples @ filters.conj(), variance[:, :, None].expand(sent.shape)
+    filters, variance = linear_filters(matrix, n0[:, None], detector != "zf")
+    symbols, variance = samples @ filters.conj(), variance[:, :, None].expand(sent.shape)
+    if detector != "sic" or orders is None:
+        return symbols, variance
+    decided = ((orders > 0) | ~sent).all(-1, keepdim=True)
+    detected, remaining = _cancel(samples, matrix, n0, orders * sent)
+    return torch.where(decided, detected, symbols), torch.where(decided, remaining, variance)
 
 
-def check_qpsk(symbols: Tensor, sent: Bool[Tensor, "*rows uses"]) -> None:
-    """Refuse symbols other than QPSK, on which successive cancellation decides.
-
-    Raises:
-        UsageError: a sent symbol is not a point of QPSK.
-    """
-    parts = torch.view_as_real(symbols.detach()).abs().sub(math.sqrt(0.5)).abs().amax(-1)
-    if bool((parts.where(sent, 0) > _QPSK_TOLERANCE).any()):
-        raise UsageError(
-            "detector sic decides on QPSK symbols: use digital with adaptation: fixed and modulation: qpsk, "
-            "or set detector: mmse"
-        )
-
-
-def _cancel(samples: Tensor, matrix: Tensor, n0: Tensor, sent: Tensor) -> tuple[Tensor, Tensor]:
-    """Successive cancellation of QPSK symbols, zero-forcing, with soft decisions.
+def _cancel(samples: Tensor, matrix: Tensor, n0: Tensor, orders: Tensor) -> tuple[Tensor, Tensor]:
+    """Successive cancellation with zero-forcing and soft decisions; symbols of order 0 are not sent.
 
     A = Q R with sorted columns; the last row of Q^H y = R x + n has one symbol, each row above one more. A detected
-    symbol is subtracted as its conditional mean E[x | y], and the rest of it, of variance 1 - |E[x | y]|^2, counts as
-    noise of the following ones.
+    symbol is subtracted as its conditional mean E[x | y], and the rest of it, of variance E|x - E[x | y]|^2, counts as
+    noise of the following ones. Zero-forcing keeps the errors of the decisions independent of the symbols that are
+    not detected yet, so that estimates are unbiased and noise variances exact; MMSE filters would not.
 
     Source: Wolniansky and others, V-BLAST, 1998; Wübben and others, Efficient algorithm for decoding layered
     space-time codes, 2001 (sorted QR decomposition).
@@ -68,30 +57,32 @@ def _cancel(samples: Tensor, matrix: Tensor, n0: Tensor, sent: Tensor) -> tuple[
     order = order.to(matrix.device)
     rows = samples @ orthogonal.conj().to(samples)
     triangle = triangle.to(samples)
-    present = sent.gather(-1, order[:, :, None].expand(sent.shape))
+    sorted_orders = orders.gather(-1, order[:, :, None].expand(orders.shape))
     streams = matrix.shape[-1]
     estimates, variances, means, remains = ([torch.empty(0)] * streams for _ in range(4))
     for stream in reversed(range(streams)):
-        later = range(stream + 1, streams)
-        gain = [triangle[:, :, None, stream, other] for other in later]
-        level = n0[:, None, None].expand(sent.shape[:3])
-        left = rows[..., stream]
-        for g, other in zip(gain, later, strict=True):
-            left = left - g * means[other]
-            level = level + torch.view_as_real(g).square().sum(-1) * remains[other]
+        left, level = rows[..., stream], n0[:, None, None].expand(orders.shape[:3])
+        for later in range(stream + 1, streams):
+            gain = triangle[:, :, None, stream, later]
+            left = left - gain * means[later]
+            level = level + torch.view_as_real(gain).square().sum(-1) * remains[later]
         own = triangle[:, :, None, stream, stream].real
         estimates[stream], variances[stream] = left / own, level / own.square()
-        mean = _qpsk_mean(estimates[stream], variances[stream]) * present[..., stream]
-        means[stream] = mean
-        remains[stream] = (1 - torch.view_as_real(mean).square().sum(-1)) * present[..., stream]
-    back = order.argsort(-1)[:, :, None].expand(sent.shape)
+        means[stream], remains[stream] = _decide(estimates[stream], variances[stream], sorted_orders[..., stream])
+    back = order.argsort(-1)[:, :, None].expand(orders.shape)
     return torch.stack(estimates, -1).gather(-1, back), torch.stack(variances, -1).gather(-1, back)
 
 
-def _qpsk_mean(estimate: Tensor, variance: Tensor) -> Tensor:
-    """E[x | x + e] of a QPSK symbol x and Gaussian noise e."""
-    slope = math.sqrt(2) / variance
-    return torch.complex(torch.tanh(slope * estimate.real), torch.tanh(slope * estimate.imag)) * math.sqrt(0.5)
+def _decide(estimate: Tensor, variance: Tensor, orders: Tensor) -> tuple[Tensor, Tensor]:
+    """Conditional means and variances of symbols of several constellations; zero without a constellation."""
+    mean, remaining = torch.zeros_like(estimate), torch.zeros_like(variance)
+    for bits in ORDERS:
+        if (orders == bits).any():
+            parts = soft_symbols(estimate, variance, bits)
+            mean, remaining = (
+                torch.where(orders == bits, new, old) for new, old in zip(parts, (mean, remaining), strict=True)
+            )
+    return mean, remaining
 
 
 def _sorted_qr(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ from .mcs import choose as choose
 from .mcs import waterfalls as waterfalls
 from .qam import demap as demap
 from .qam import map_bits as map_bits
+from .qam import soft_symbols as soft_symbols
 from .transport import Mcs as Mcs
 from .transport import Segmentation as Segmentation
 from .transport import segment as segment

@@ -107,6 +107,35 @@ def demap(
     return torch.stack(ratios, -2).flatten(-3)
 
 
+def soft_symbols(symbols: Tensor, noise_var: Tensor, bits_per_symbol: int) -> tuple[Tensor, Tensor]:
+    """Conditional mean E[x | y] of equally likely constellation points x, and its remaining variance.
+
+    Args:
+        symbols: received symbols y, equalized without bias, complex64 [..., uses].
+        noise_var: noise variance of both real dimensions together, linear, float32 [..., uses].
+        bits_per_symbol: bits of a constellation symbol: 1, 2, 4, 6 or 8.
+
+    Returns:
+        Means, complex64 [..., uses], and E[|x - mean|^2 | y], float32 [..., uses].
+
+    >>> mean, variance = soft_symbols(torch.tensor([0.9 + 0.8j]), torch.tensor([1e-3]), 2)
+    >>> mean, variance
+    (tensor([0.7071+0.7071j]), tensor([0.]))
+    """
+    one_of("bits_per_symbol", bits_per_symbol, ORDERS)
+    noise = noise_var.clamp(min=1e-9)
+    if bits_per_symbol == 1:
+        sign = torch.tanh(math.sqrt(2.0) * (symbols.real + symbols.imag) / noise)
+        mean = sign * math.sqrt(0.5)
+        return torch.complex(mean, mean), 1 - sign.square()
+    parts = torch.view_as_real(symbols)[..., None]
+    levels = torch.tensor(_levels(bits_per_symbol // 2), device=symbols.device)
+    weights = torch.softmax(-(parts - levels).square() / noise[..., None, None], -1)
+    mean = (weights * levels).sum(-1)
+    variance = (weights * (levels - mean[..., None]).square()).sum((-2, -1))
+    return torch.view_as_complex(mean), variance
+
+
 @lru_cache
 def _levels(width: int) -> tuple[float, ...]:
     """Amplitude of each label of `width` bits: (1-2b0)(2^(w-1) - (1-2b1)(2^(w-2) - ...)), scaled to energy 1/2."""

@@ -53,6 +53,7 @@ class DigitalTransmitter(Transmitter):
         indices = torch.tensor([self._scheme(rounds.first(budget), snr, sample.size) for snr in snr_db.tolist()])
         symbols = torch.zeros(len(indices), budget, dtype=torch.complex64, device=device)
         uses = torch.zeros(len(indices), dtype=torch.int64)
+        bits_per_symbol = torch.zeros(len(indices), budget, dtype=torch.int64)
         bits = [torch.zeros(0, dtype=torch.uint8)] * len(indices)
         schemes, file_uses, padding_uses = ["none"] * len(indices), *torch.zeros(2, len(indices), dtype=torch.float64)
         for index in indices.unique().tolist():
@@ -62,8 +63,10 @@ class DigitalTransmitter(Transmitter):
                 files = [self._file(sample.images[row], length) for row in rows.tolist()]
                 payloads = torch.stack([modem.bytes_to_bits(file.ljust(length, b"\0")) for file in files])
                 uses[rows] = rounds.total(budget)
-                order = rounds.order(budget).to(device)
-                symbols[rows[:, None].to(device), order] = self._symbols(payloads.to(device), index, budget)
+                order = rounds.order(budget)
+                symbols[rows[:, None].to(device), order.to(device)] = self._symbols(payloads.to(device), index, budget)
+                is_header = torch.arange(len(order)) < agreement.frame.header_uses
+                bits_per_symbol[rows[:, None], order] = torch.where(is_header, 2, scheme.bits_per_symbol)
                 for row, file, payload in zip(rows.tolist(), files, payloads, strict=True):
                     bits[row] = torch.cat([agreement.header_bits(index), payload])
                     schemes[row], file_uses[row] = str(scheme), 8 * len(file) / scheme.bits_per_symbol
@@ -71,7 +74,8 @@ class DigitalTransmitter(Transmitter):
         header_uses = (uses > 0) * float(agreement.frame.header_uses)
         parts = {"header": header_uses, "data": file_uses, "padding": padding_uses}
         parts["parity"] = uses - header_uses - file_uses - padding_uses
-        return Payload(symbols, uses, uses, truth={"bits": _padded(bits), "scheme": schemes}, parts=parts)
+        truth = {"bits": _padded(bits), "scheme": schemes}
+        return Payload(symbols, uses, uses, truth, parts, bits_per_symbol)
 
     def _scheme(self, uses: int, snr_db: float, size: tuple[int, int]) -> int:
         """Index of the scheme for `uses` channel uses at the SNR that the transmitter knows."""
