@@ -189,7 +189,7 @@ class Channel(ABC):
         """Channel whose receiver knows the constellation of each channel use; the same one if it takes no decisions.
 
         The receiver knows it as the demapper does, from shared configuration or a decoded header. If a header is
-        decoded incorrectly, the payload is lost with any constellation.
+        decoded incorrectly, decoding fails with any constellation.
 
         Args:
             bits_per_symbol: bits of the symbol that each row sends in each use, as in `channels.modem.map_bits`; 0 for
