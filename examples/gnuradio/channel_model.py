@@ -10,9 +10,19 @@ are copied, without the hash of the samples. An existing file is replaced with -
 
 import argparse
 import json
+import math
+import sys
 from pathlib import Path
 
-from gnuradio import blocks, channels, gr
+try:
+    from gnuradio import blocks, channels, gr
+except ImportError as missing:
+    print(
+        f"channel_model.py: error: {sys.executable} has no GNU Radio ({missing}): apt-get install gnuradio, and start "
+        "the script with /usr/bin/python3",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 
 def main() -> None:
@@ -32,15 +42,20 @@ def main() -> None:
         taps = [complex(tap) for tap in options.taps.split(",")]
     except ValueError:
         parser.error(f"--taps must be numbers with commas, as in 1,0.3j,-0.1, not {options.taps}")
+    check_numbers(parser, options, taps)
+    if sent.suffix == ".sigmf-meta":
+        parser.error(f"{sent} has metadata; give the samples, {sent.with_suffix('.sigmf-data')}")
     if not sent.is_file():
         parser.error(f"{sent} does not exist")
+    if not sent.stat().st_size or sent.stat().st_size % gr.sizeof_gr_complex:
+        parser.error(f"{sent} has no whole samples of cf32_le, 8 bytes each; transmit with --format cf32_le")
     if received.resolve() == sent.resolve():
         parser.error(f"{received} is also the file of the samples to send")
     if not received.parent.is_dir():
         parser.error(f"the folder {received.parent} does not exist")
     meta = metadata(parser, sent, received)
     for path in (received, *([received.with_suffix(".sigmf-meta")] if meta else [])):
-        if path.is_file() and not options.force:
+        if path.exists() and not (path.is_file() and options.force):
             parser.error(f"{path} exists; choose another file, or add --force")
     partial = received.with_name(f".{received.name}.partial")  # replaces the file when the samples are complete
 
@@ -68,14 +83,32 @@ def main() -> None:
         partial.unlink(missing_ok=True)
 
 
+def check_numbers(parser: argparse.ArgumentParser, options: argparse.Namespace, taps: list[complex]) -> None:
+    """Refuse numbers out of the range of the channel model."""
+    if not 0 <= options.noise < math.inf:
+        parser.error(f"--noise must be 0 or more, not {options.noise:g}")
+    if not -0.5 <= options.frequency_offset <= 0.5:
+        parser.error(f"--frequency-offset must be -0.5 to 0.5 cycles per sample, not {options.frequency_offset:g}")
+    if not 0.5 <= options.clock_ratio <= 2:
+        parser.error(f"--clock-ratio must be 0.5 to 2, not {options.clock_ratio:g}")
+    if not all(math.isfinite(abs(tap)) for tap in taps):
+        parser.error(f"--taps must be finite numbers, not {options.taps}")
+    if not 0 <= options.seed < 2**31:
+        parser.error(f"--seed must be 0 to {2**31 - 1}, not {options.seed}")
+
+
 def metadata(parser: argparse.ArgumentParser, sent: Path, received: Path) -> str:
     """Metadata of the received file: those of the sent one, if both are SigMF files; otherwise empty."""
     source = sent.with_suffix(".sigmf-meta")
     if not (sent.suffix == received.suffix == ".sigmf-data" and source.is_file()):
         return ""
-    meta = json.loads(source.read_text(encoding="utf-8"))
-    if meta["global"]["core:datatype"] != "cf32_le":
-        parser.error(f"{sent} has samples of {meta['global']['core:datatype']}; transmit with --format cf32_le")
+    try:
+        meta = json.loads(source.read_text(encoding="utf-8"))
+        sample_format = meta["global"]["core:datatype"]
+    except (ValueError, KeyError, TypeError):
+        parser.error(f"{source} is no SigMF metadata; write it again with semcom transmit, or remove it")
+    if sample_format != "cf32_le":
+        parser.error(f"{sent} has samples of {sample_format}; transmit with --format cf32_le")
     meta["global"].pop("core:sha512", None)
     return json.dumps(meta, indent=2)
 

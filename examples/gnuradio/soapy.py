@@ -3,33 +3,58 @@
     python3 soapy.py transmit sent.sigmf-data --device driver=plutosdr --frequency 433.92e6 --gain 10 --seconds 5
     python3 soapy.py receive received.sigmf-data --device driver=uhd --frequency 433.92e6 --gain 30 --seconds 1
 
-Files hold complex samples of two float32 each (cf32_le); a recording gets a file of SigMF metadata beside it. The
-script needs GNU Radio 3.10 with SoapySDR (Debian: apt-get install gnuradio soapysdr-module-all), which belong to the
-Python of the system, and nothing of semcom.
+Files hold complex samples of two float32 each (cf32_le); a recording gets a file of SigMF metadata beside it. A wrong
+option, file or device is reported in one line, with exit status 2. The script needs GNU Radio 3.10 with SoapySDR
+(Debian: apt-get install gnuradio soapysdr-module-all), which belong to the Python of the system, and nothing of semcom.
 
-NOT TESTED: no radio was available. Before transmitting over the air, read the rules of your country for power and
+NOT TESTED with a radio: none was available. Before transmitting over the air, read the rules of your country for power and
 frequency bands.
 """
 
 import argparse
 import json
+import math
+import sys
 import time
 from pathlib import Path
 
-from gnuradio import blocks, gr, soapy
+try:
+    from gnuradio import blocks, gr, soapy
+except ImportError as missing:
+    print(
+        f"soapy.py: error: {sys.executable} has no GNU Radio with SoapySDR ({missing}): apt-get install gnuradio "
+        "soapysdr-module-all, and start the script with /usr/bin/python3",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 
-def flowgraph(options: argparse.Namespace) -> gr.top_block:
-    """File to radio, repeated, or radio to file."""
-    graph = gr.top_block()
+def open_radio(parser: argparse.ArgumentParser, options: argparse.Namespace) -> gr.basic_block:
+    """Sink or source of the radio with its settings; one line if there is no such radio, or it has no such setting."""
     arguments = (options.device, "fc32", 1, "", "", [""], [""])
-    radio = soapy.sink(*arguments) if options.direction == "transmit" else soapy.source(*arguments)
-    radio.set_sample_rate(0, options.sample_rate)
-    radio.set_frequency(0, options.frequency)
-    radio.set_bandwidth(0, options.sample_rate)
-    radio.set_gain(0, options.gain)
-    if options.antenna:
-        radio.set_antenna(0, options.antenna)
+    try:
+        radio = soapy.sink(*arguments) if options.direction == "transmit" else soapy.source(*arguments)
+    except (RuntimeError, ValueError, IndexError) as error:
+        parser.error(f"--device {options.device}: {one_line(error)}; SoapySDRUtil --find lists the radios")
+    settings = [("sample_rate", options.sample_rate), ("frequency", options.frequency)]
+    settings += [("bandwidth", options.sample_rate), ("gain", options.gain)]
+    settings += [("antenna", options.antenna)] if options.antenna else []
+    for name, value in settings:
+        try:
+            getattr(radio, f"set_{name}")(0, value)
+        except (RuntimeError, ValueError, IndexError) as error:
+            parser.error(f"{options.device} refuses the {name.replace('_', ' ')} {value}: {one_line(error)}")
+    return radio
+
+
+def one_line(error: Exception) -> str:
+    """Text of an error without line breaks."""
+    return " ".join(str(error).split())
+
+
+def flowgraph(parser: argparse.ArgumentParser, options: argparse.Namespace) -> gr.top_block:
+    """File to radio, repeated, or radio to file."""
+    graph, radio = gr.top_block(), open_radio(parser, options)
     if options.direction == "transmit":
         scale = blocks.multiply_const_cc(options.amplitude)
         graph.connect(blocks.file_source(gr.sizeof_gr_complex, options.file, True), scale, radio)
@@ -69,23 +94,67 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="duration in seconds (default: 1)")
     parser.add_argument("--force", action="store_true", help="replace existing files (default: stop)")
     options = parser.parse_args()
-    file = Path(options.file)
-    if options.direction == "receive":
-        for path in (file, file.with_suffix(".sigmf-meta")):
-            if path.is_file() and not options.force:
-                parser.error(f"{path} exists; choose another file, or add --force")
-    graph = flowgraph(options)
-    if options.direction == "receive":
+    check(parser, options)
+    graph, file = flowgraph(parser, options), Path(options.file)
+    if options.direction == "transmit":
+        graph.start()
+        time.sleep(options.seconds)
+        graph.stop()
+        graph.wait()
+        return
+    try:
         graph.run()
         meta = file.with_suffix(".sigmf-meta")
-        partial_of(meta).write_text(json.dumps(metadata(options), indent=2))
+        partial_of(meta).write_text(json.dumps(metadata(options), indent=2), encoding="utf-8")
         partial_of(meta).replace(meta)
         partial_of(file).replace(file)
+    finally:
+        partial_of(file).unlink(missing_ok=True)
+
+
+def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse numbers out of range, and files that cannot be read or written."""
+    for name in ("frequency", "sample_rate", "seconds"):
+        value = getattr(options, name)
+        if not 0 < value < math.inf:
+            parser.error(f"--{name.replace('_', '-')} must be a number above 0, not {value:g}")
+    if not 0 <= options.gain < math.inf:
+        parser.error(f"--gain must be 0 dB or more, not {options.gain:g}")
+    if not 0 < options.amplitude <= 1:
+        parser.error(f"--amplitude must be above 0 and at most 1, not {options.amplitude:g}")
+    file = Path(options.file)
+    if file.suffix == ".sigmf-meta":
+        parser.error(f"{file} has metadata; give the samples, {file.with_suffix('.sigmf-data')}")
+    if options.direction == "transmit":
+        check_sent(parser, file, options.sample_rate)
         return
-    graph.start()
-    time.sleep(options.seconds)
-    graph.stop()
-    graph.wait()
+    if file.suffix != ".sigmf-data":
+        parser.error(f"{file} must be a SigMF file of samples; name it {file.with_suffix('.sigmf-data')}")
+    if not file.parent.is_dir():
+        parser.error(f"the folder {file.parent} does not exist")
+    for path in (file, file.with_suffix(".sigmf-meta")):
+        if path.exists() and not (path.is_file() and options.force):
+            parser.error(f"{path} exists; choose another file, or add --force")
+
+
+def check_sent(parser: argparse.ArgumentParser, file: Path, sample_rate: float) -> None:
+    """Refuse a file without samples, or whose metadata state another format or sample rate."""
+    if not file.is_file():
+        parser.error(f"{file} does not exist")
+    if not file.stat().st_size or file.stat().st_size % gr.sizeof_gr_complex:
+        parser.error(f"{file} has no whole samples of cf32_le, 8 bytes each; transmit with --format cf32_le")
+    source = file.with_suffix(".sigmf-meta")
+    if file.suffix != ".sigmf-data" or not source.is_file():
+        return
+    try:
+        stated = json.loads(source.read_text(encoding="utf-8"))["global"]
+        sample_format, rate = stated["core:datatype"], float(stated.get("core:sample_rate", sample_rate))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        parser.error(f"{source} is no SigMF metadata; write it again with semcom transmit, or remove it")
+    if sample_format != "cf32_le":
+        parser.error(f"{file} has samples of {sample_format}; transmit with --format cf32_le")
+    if rate != sample_rate:
+        parser.error(f"{file} has {rate:g} samples/s; set --sample-rate {rate:g}, not {sample_rate:g}")
 
 
 if __name__ == "__main__":
