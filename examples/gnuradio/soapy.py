@@ -7,8 +7,8 @@ Files hold complex samples of two float32 each (cf32_le); a recording gets a fil
 option, file or device is reported in one line, with exit status 2. The script needs GNU Radio 3.10 with SoapySDR
 (Debian: apt-get install gnuradio soapysdr-module-all), which belong to the Python of the system, and nothing of semcom.
 
-NOT TESTED with a radio: none was available. Before transmitting over the air, read the rules of your country for power and
-frequency bands.
+NOT TESTED with a radio: none was available. Before transmitting over the air, read the rules of your country for power
+and frequency bands.
 """
 
 import argparse
