@@ -27,7 +27,9 @@ from semcom.scenario.document import read_document
 FOLDER = Path(__file__).parent
 ORDER = (
     "deepjscc",
+    "deepjscc_edge",
     "carrier_image",
+    "carrier_image_edge",
     "multimodal_autoencoder",
     "multimodal_features",
     "multimodal_clip",

@@ -27,8 +27,10 @@ NATURAL = ["--data", "natural:train"]
 STREETS = ["--data", "camvid:train", "--validation", "camvid:val"]
 IMAGENETTE = ["--data", "imagenette:train", "--validation", "imagenette:val"]
 OPTIONS = {
-    ("carrier_image", ""): [],
-    ("deepjscc", ""): [],
+    ("carrier_image", "all"): [],
+    ("carrier_image", "edge_encoder"): [],
+    ("deepjscc", "all"): [],
+    ("deepjscc", "edge_encoder"): [],
     ("multimodal_generation", "autoencoder"): [],
     ("multimodal_generation", "classifier"): IMAGENETTE,
     ("multimodal_generation", "clip"): NATURAL,
@@ -99,7 +101,7 @@ def parts(system):
     try:
         find_task(system, {"part": "nonesuch"})
     except UsageError as error:
-        names = re.search(r"part must be (.*), not 'nonesuch'", str(error))
+        names = re.search(r"part must be (?:one of )?(.*), not 'nonesuch'", str(error))
         return re.split(r", | or ", names[1]) if names else [""]
     raise AssertionError(f"{system} accepts any part")
 

@@ -8,15 +8,16 @@ whole image.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from channels.arguments import within
+from channels.arguments import one_of, within
 from channels.errors import UsageError
 from channels.modem.transport_block import Mcs
 from semcom.system import System
 from semcom.systems.carrier_image.agreement import Agreement, mask_code_named
 from semcom.systems.carrier_image.autoencoder import MaskedAutoencoder
-from semcom.systems.carrier_image.networks import Networks
+from semcom.systems.carrier_image.networks import SMALL_ENCODER, Networks, PatchEncoder
 from semcom.systems.carrier_image.pretrained import load_vit_mae
 from semcom.systems.carrier_image.receiver import CarrierReceiver
 from semcom.systems.carrier_image.transmitter import CarrierTransmitter
@@ -38,8 +39,9 @@ def build(
     mask: Literal["message", "random", "best_of_64"] = "message",
     sent_tokens: Literal["visible", "all"] = "visible",
     code_rate: float = 0.25,
-    preset: Literal["tiny", "base"] = "tiny",
+    preset: Literal["tiny", "edge", "base"] = "tiny",
     weights: str = "",
+    encoder: str = "carrier_image_edge",
 ) -> System:
     """Carrier image: an image whose masked patches represent a message, restored by a masked autoencoder.
 
@@ -57,10 +59,11 @@ def build(
         sent_tokens: tokens that are sent: visible (latents of visible patches, mask in the header) or all (also a
             fixed mask token for each masked patch, no mask in the header).
         code_rate: LDPC code rate of the header (QPSK), above 0 and up to 0.95.
-        preset: networks: tiny (this project's, tiles of 128 x 128 pixels) or base (pretrained ViT-MAE, tiles of
-            224 x 224 pixels).
-        weights: weights. tiny: name or path of a weight file, or "none" for untrained networks (default
+        preset: networks: tiny (this project's, tiles of 128 x 128 pixels), edge (the same decoder and a small encoder,
+            which computes a quarter of the operations) or base (pretrained ViT-MAE, tiles of 224 x 224 pixels).
+        weights: weights. tiny and edge: name or path of a weight file, or "none" for untrained networks (default
             "carrier_image"); base: folder or hub repository in transformers format (default "facebook/vit-mae-base").
+        encoder: name or path of the weight file of the small encoder, or "none"; requires `preset: edge`.
 
     Source: Yan and Li, IEEE Wireless Communications Letters 14(6), 2025.
 
@@ -68,8 +71,15 @@ def build(
     203
     """
     networks: MaskedAutoencoder
-    if preset == "tiny":
+    one_of("preset", preset, ("tiny", "edge", "base"))
+    if preset != "edge" and encoder != "carrier_image_edge":
+        raise UsageError("encoder requires preset: edge")
+    if preset in ("tiny", "edge"):
         networks, used = rebuild(weights or "carrier_image", "carrier_image", Networks)
+        if preset == "edge":
+            make = partial(PatchEncoder, **SMALL_ENCODER)
+            networks.encoder, small = rebuild(encoder, "carrier_image", make)
+            used = f"{used}, {small}"
     else:
         used = weights or "facebook/vit-mae-base"
         networks = load_vit_mae(used)

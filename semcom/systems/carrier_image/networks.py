@@ -18,6 +18,9 @@ from semcom.systems.carrier_image.transformer import Block
 TILE = 128
 PATCH = 8
 LATENTS = 96  # real latents per visible patch, most important first
+SMALL_ENCODER = {"tile": TILE, "patch": PATCH, "latents": LATENTS, "width": 80, "depth": 2, "heads": 4}
+"""Arguments of `PatchEncoder` with less than a quarter of the operations of the encoder of `Networks`."""
+
 _ITERATIONS = (32, 16, 8, 4)  # within 0.5 dB of the harmonic solution, 2 ms per tile
 
 
@@ -201,6 +204,8 @@ class Networks(MaskedAutoencoder):
         refinements: number of the decoder's residual blocks at a quarter of the resolution.
     """
 
+    encoder: PatchEncoder
+    decoder: PatchDecoder
     tile = TILE
     patches = (TILE // PATCH) ** 2
     latents = LATENTS

@@ -13,6 +13,9 @@ STRIDE = 8  # pixels per latent position, each direction
 _PATCH = 4  # pixels per position of the fine stage, each direction
 _CONDITIONS = 2
 
+SMALL_ENCODER = {"latent": 48, "fine": 40, "coarse": 80, "fine_blocks": 1, "coarse_blocks": 2}
+"""Arguments of `Encoder` with a quarter of the operations of the encoder of `DeepJscc`."""
+
 
 class Attention(nn.Module):
     """Attention feature module (Xu et al. 2022): scale each channel depending on the features and the conditions.
@@ -95,6 +98,7 @@ class Encoder(nn.Module):
 
     def __init__(self, latent: int, fine: int, coarse: int, fine_blocks: int, coarse_blocks: int) -> None:
         super().__init__()
+        self.latent = latent
         transform, deviation = color_dct(latent)
         self.linear = nn.Conv2d(3, latent, STRIDE, STRIDE)
         self.linear.bias = nn.Parameter(torch.zeros(latent))
