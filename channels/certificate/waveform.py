@@ -38,7 +38,7 @@ def waveforms(channels: Mapping[str, Channel], modem: Modem, scale: float) -> It
             continue
         yield from waveform_paths.losses(name, channel, scale)
         yield from _spectrum(name, channel, scale)
-        if channel.layout.prefix is not None:  # pulse and preamble are those of a single carrier
+        if channel.layout.grid is not None:  # pulse and preamble are those of a single carrier
             continue
         yield from _pulse(name, channel.layout.pulse)
         yield from _estimates(name, channel, scale)
@@ -69,9 +69,9 @@ def _matched(channel: WaveformChannel, symbols: Tensor, snr_db: float, rng: Rng)
     noise = rng.derive("matched").complex_normal(len(waveform), variance=torch.tensor([10 ** (-snr_db / 10)]))[0]
     times = layout.pulse.reach + layout.pulse.samples_per_symbol * torch.from_numpy(layout.data(len(symbols))).double()
     values = gather(waveform + noise, times, layout.pulse.table)
-    if layout.prefix is None:
+    if layout.grid is None:
         return values
-    return ofdm.demodulate(values, layout.spacing, layout.prefix)[: len(symbols)]
+    return ofdm.demodulate(values, layout)[: len(symbols)]
 
 
 def _loss(title: str, llr: Tensor, bits: Tensor, bits_per_symbol: int, snr_db: float, limit: float) -> Line:

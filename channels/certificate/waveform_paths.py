@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from channels.certificate.lines import Line
 from channels.certificate.measurement import qpsk_symbols, sample_count, streams, transmit
 from channels.rng import Rng
+from channels.waveform import ofdm
 from channels.waveform.channel import WaveformChannel
 from channels.waveform.impairments import Impairments
 
@@ -38,7 +39,7 @@ PATHS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 LIMIT_DB = 0.3
 """Largest distance to an ideal receiver, of which estimated gains, phase and clock cost 0.1 to 0.2 dB."""
 _SNRS_DB = (5.0, 15.0)
-_USES = 6016  # whole OFDM symbols
+_USES = 6000
 _BINS = 4096
 
 
@@ -59,12 +60,14 @@ def losses(name: str, channel: WaveformChannel, scale: float) -> Iterator[Line]:
 
 
 def bound(channel: WaveformChannel, rng: Rng, snr_db: float) -> NDArray[np.float64]:
-    """Error variance of an ideal receiver, float64 [1] of a single carrier or [subcarriers]."""
+    """Error variance of an ideal receiver, float64 [1] of a single carrier or [data symbols of the grid]."""
     paths, roll_off, n0 = channel.impairments, channel.layout.pulse.roll_off, 10 ** (-snr_db / 10)
     gains = paths.gains(rng)
-    if channel.layout.prefix is None:
+    layout = channel.layout
+    if layout.grid is None:
         return np.array([mmse_error(gains, paths, roll_off, n0)])
-    return subcarrier_errors(gains, paths, roll_off, n0, channel.layout.spacing)
+    of_data = ofdm.bins(layout)[layout.grid.data[:, 1]]
+    return subcarrier_errors(gains, paths, roll_off, n0, layout.subcarriers)[of_data]
 
 
 def mmse_error(gains: NDArray[np.complex128], paths: Impairments, roll_off: float, n0: float) -> float:

@@ -20,6 +20,9 @@ def build(
     frame_payload: int = 15360,
     subcarriers: int | None = None,
     cyclic_prefix: int = 16,
+    guard_subcarriers: int = 0,
+    grid_pilot_symbols: int = 2,
+    pilot_comb: int = 2,
     frequency_offset: float = 0.0,
     clock_offset_ppm: float = 0.0,
     linewidth: float = 0.0,
@@ -46,12 +49,16 @@ def build(
         pulse_span: length of the pulse in symbols, an even number, 8 to 64 (default 16).
         preamble_symbols: number of preamble symbols, a multiple of 16, 64 to 4096 (default 256).
         header_symbols: number of header symbols, 64 to 4096 (default 256: decodable at -2 dB and above).
-        pilot_symbols: number of pilots between two blocks of payload symbols, 1 to 64 (default 4).
-        pilot_spacing: number of payload symbols between pilots, 1 to 4096 (default 60).
+        pilot_symbols: number of pilots between two blocks of payload symbols or OFDM symbols, 1 to 64 (default 4).
+        pilot_spacing: number of payload symbols between pilots, 1 to 4096 (default 60); ignored with OFDM.
         frame_payload: largest number of payload symbols of a frame; more are divided into frames (default 15360).
-        subcarriers: number of subcarriers of an OFDM symbol, which takes the place of pilot_spacing payload symbols,
-            1 to 4096 (default null: single carrier).
-        cyclic_prefix: length of the cyclic prefix of an OFDM symbol in symbol durations, 0 to subcarriers (default 16).
+        subcarriers: number of subcarriers of OFDM, pilots included, 1 to 3300; the payload is on the resource grid of
+            the channel tdl, 14 OFDM symbols with scattered pilots (default null: single carrier).
+        cyclic_prefix: length of the cyclic prefix of an OFDM symbol in symbol durations, 0 to the number of subcarriers
+            with guards (default 16).
+        guard_subcarriers: number of empty guard subcarriers of OFDM at both band edges together (default 0).
+        grid_pilot_symbols: number of OFDM symbols with pilots among the 14 of the grid, 1 to 14 (default 2).
+        pilot_comb: distance of the pilots of an OFDM symbol in subcarriers (default 2).
         frequency_offset: carrier frequency offset in cycles per sample, -0.1 to 0.1 (default 0). The receiver finds
             up to 1/32 cycle per symbol.
         clock_offset_ppm: offset of the transmitter's sampling clock in parts per million, -1000 to 1000 (default 0).
@@ -72,14 +79,22 @@ def build(
 
     Source: Proakis and Salehi, Digital Communications, 5th ed., chapters 5 and 9.
     """
+    from channels.arguments import within
+    from channels.propagation.ofdm import Grid
     from channels.waveform.channel import WaveformChannel
     from channels.waveform.frame import Layout
     from channels.waveform.impairments import Impairments
     from channels.waveform.pulse import Pulse
 
     pulse = Pulse(samples_per_symbol, roll_off, pulse_span)
-    spacing, prefix = (pilot_spacing, None) if subcarriers is None else (subcarriers, cyclic_prefix)
-    layout = Layout(pulse, preamble_symbols, header_symbols, pilot_symbols, spacing, frame_payload, prefix)
+    grid = None
+    if subcarriers is not None:
+        within("subcarriers", subcarriers, 1)
+        within("guard_subcarriers", guard_subcarriers, 0)
+        size = subcarriers + guard_subcarriers
+        within("cyclic_prefix", cyclic_prefix, 0, size)
+        grid = Grid(subcarriers, guard_subcarriers, 1 / size, grid_pilot_symbols, pilot_comb, cyclic_prefix / size)
+    layout = Layout(pulse, preamble_symbols, header_symbols, pilot_symbols, pilot_spacing, frame_payload, grid)
     impairments = Impairments(
         frequency_offset,
         clock_offset_ppm,

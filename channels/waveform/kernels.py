@@ -162,3 +162,36 @@ def smooth_phase(measured, variance, distance, walk, prior, phase, spread) -> fl
         )
         phase[i], spread[i] = x, p
     return likelihood
+
+
+@compiled(nogil=True)
+@no_type_check
+def smooth_walks(measured, variance, walk, prior, state, spread) -> float:
+    """Smooth independent complex random walks from 0 (Rauch, Tung and Striebel); return the log-likelihood.
+
+    Args:
+        measured: complex128 [steps, walks].
+        variance: variance of each measurement, infinite where there is none, float64 [steps, walks].
+        walk: variance of the change in a step.
+        prior: variance before the first step.
+        state: smoothed values, complex128 [steps, walks] (output).
+        spread: variance of each smoothed value, float64 [steps, walks] (output).
+    """
+    steps, walks = measured.shape
+    likelihood = 0.0
+    for i in range(walks):
+        x, p = 0j, prior
+        for t in range(steps):
+            p += walk
+            if variance[t, i] < np.inf:
+                total = p + variance[t, i]
+                innovation = measured[t, i] - x
+                likelihood -= (innovation.real**2 + innovation.imag**2) / total + math.log(total)
+                x += p / total * innovation
+                p *= variance[t, i] / total
+            state[t, i], spread[t, i] = x, p
+        for t in range(steps - 2, -1, -1):
+            gain = spread[t, i] / (spread[t, i] + walk) if walk > 0 else 1.0
+            state[t, i] += gain * (state[t + 1, i] - state[t, i])
+            spread[t, i] += gain * gain * (spread[t + 1, i] - spread[t, i] - walk)
+    return likelihood

@@ -45,8 +45,8 @@ def modulate(symbols: Complex[Tensor, " payload"], layout: Layout, header: Heade
         coded = headers.encode(replace(header, part=part), layout.header)
         frame = torch.from_numpy(layout.skeleton(count, coded).astype(np.complex64)).to(symbols.device)
         payload = symbols[first : first + count]
-        if layout.prefix is not None:
-            payload = ofdm.modulate(payload, layout.spacing, layout.prefix)
+        if layout.grid is not None:
+            payload = ofdm.modulate(payload, layout)
         values.append(frame.index_put((torch.from_numpy(layout.data(count)),), payload))
         times.append(end + pulse.reach + rate * torch.arange(len(frame), dtype=torch.float64))
         first, end = first + count, end + (len(frame) - 1 + pulse.span) * rate + 1

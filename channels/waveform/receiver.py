@@ -10,9 +10,11 @@ from jaxtyping import Complex, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from channels.propagation.ofdm import SYMBOLS
 from channels.waveform import header as headers
 from channels.waveform import ofdm, sequences
 from channels.waveform.acquisition import Timing, acquire, phasor
+from channels.waveform.channel_tracking import follow
 from channels.waveform.detection import Candidate, Detector
 from channels.waveform.equalizer import ChannelEstimate, estimate
 from channels.waveform.frame import Layout
@@ -77,8 +79,8 @@ class Receiver:
     """Receiver of frames of one layout.
 
     Detection, time and frequency from the preamble, channel estimate and MMSE equalizer from preamble and header,
-    phase and clock from all known symbols. The noise variance is the mean squared error of the known symbols plus that
-    of the interpolated phase.
+    phase and clock from all known symbols; the scattered pilots of OFDM update the channel estimate. The noise variance
+    is the mean squared error of the known symbols plus that of the interpolated phase.
 
     Args:
         layout: layout of the frames.
@@ -215,21 +217,26 @@ class Receiver:
         layout, pulse = self.layout, self.layout.pulse
         data = layout.data(count)
         tone = leak * _tone(followed, data, timing.frequency)
-        if layout.prefix is None:
+        if layout.grid is None:
             symbols = _derotated(samples, followed, table, data) - torch.from_numpy(tone).to(samples)
             return symbols, error + followed.phase_var[data], followed.phase[data]
         # OFDM: matched filter, DFT, and division by the channel of each subcarrier
         cycles = timing.frequency / pulse.samples_per_symbol
         tone *= _at_frequency(pulse.table, cycles) / _at_frequency(table, cycles)
         values = _derotated(samples, followed, pulse.table, data) - torch.from_numpy(tone).to(samples)
-        gains = np.tile(ofdm.response(channel, pulse, layout.spacing), layout.blocks(count))[:count]
-        gains = np.where(np.abs(gains) > 1e-6, gains, 1e-6)
-        carriers = ofdm.demodulate(values, layout.spacing, layout.prefix)[:count]
-        blocks = np.arange(count) // layout.spacing
-        of_block = followed.phase_var[data].reshape(-1, layout.block).mean(1)[blocks]
-        noise = channel.noise_var * error / _output_noise(channel) / np.abs(gains) ** 2 + of_block
-        phase = followed.phase[data].reshape(-1, layout.block).mean(1)[blocks] + np.angle(gains)
-        return carriers / torch.from_numpy(gains).to(carriers), noise, phase
+        noise_var = channel.noise_var * error / _output_noise(channel)
+        elements = ofdm.elements(values, layout)
+        followed_channel = follow(elements.detach(), channel, layout, noise_var)
+        gains = followed_channel.gains
+        of_symbol = [x[data].reshape(-1, SYMBOLS, layout.section).mean(2) for x in (followed.phase_var, followed.phase)]
+        phase_var = followed_channel.without_phase * of_symbol[0]
+        noise = followed_channel.error_var / np.abs(gains) ** 2 + phase_var[:, :, None]
+        phase = of_symbol[1][:, :, None] + np.angle(gains)
+        equalized = elements / torch.from_numpy(gains).to(elements)
+        symbols, noise, phase = (
+            ofdm.of_data(x, layout)[:count] for x in (equalized, torch.from_numpy(noise), torch.from_numpy(phase))
+        )
+        return symbols, noise.numpy(), phase.numpy()
 
 
 def _region(recording: Tensor, timing: Timing, symbols: int, layout: Layout) -> tuple[Tensor, int]:

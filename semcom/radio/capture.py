@@ -101,8 +101,8 @@ def unequalized(recording: Complex[Tensor, " samples"], frame: ReceivedFrame, la
     samples = samples * phasor(-frame.frequency, len(samples))
     times = torch.from_numpy(frame.start - first + period * layout.data(count))
     values = gather(samples, times, layout.pulse.table)
-    if layout.prefix is not None:
-        values = ofdm.demodulate(values, layout.spacing, layout.prefix)[:count]
+    if layout.grid is not None:
+        values = ofdm.demodulate(values, layout)[:count]
     outputs = values.numpy().astype(complex)
     symbols = frame.symbols.detach().numpy()
     scale = np.vdot(symbols, outputs) / max(np.vdot(symbols, symbols).real, 1e-30)

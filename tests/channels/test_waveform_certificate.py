@@ -99,6 +99,6 @@ def test_an_inverse_dft_that_is_not_unitary_fails(monkeypatch):
 
 
 def test_a_dft_that_begins_too_late_fails(monkeypatch):
-    right = ofdm.demodulate
-    monkeypatch.setattr(ofdm, "demodulate", lambda values, *sizes: right(values.roll(-8), *sizes))
+    right = ofdm.elements
+    monkeypatch.setattr(ofdm, "elements", lambda values, layout: right(values.roll(-8), layout))
     assert any("estimated" in name for name in failed(waveform.build(subcarriers=64)))

@@ -39,19 +39,21 @@ def test_subcarriers_have_the_gain_of_the_paths():
         assert float(error[half].mean()) == pytest.approx(1, abs=0.1)
 
 
-def test_paths_beyond_the_cyclic_prefix_interfere():
+def test_paths_beyond_the_cyclic_prefix_interfere_and_are_part_of_the_noise_variance():
     sent, paths = gaussian(4, 640), {"path_delays": (0.0, 6.0), "path_powers_db": (0.0, -3.0)}
     errors = []
     for prefix in (16, 2):
         received = carry(waveform.build(subcarriers=32, cyclic_prefix=prefix, **paths), sent, 40.0)
-        errors.append(float(((received.symbols - sent).abs().square() / received.noise_var).mean()))
-    assert errors[0] < 1.5
+        error = (received.symbols - sent).abs().square()
+        errors.append(float((error * received.gains[:, :, 0].abs().square()).mean()))
+        assert 0.5 < float((error / received.noise_var).mean()) < 1.2
     assert errors[1] > 5 * errors[0]
 
 
-def test_ofdm_counts_its_cyclic_prefix():
+def test_ofdm_counts_its_cyclic_prefix_and_pilots():
     single, ofdm = waveform.build(pilot_spacing=64), waveform.build(subcarriers=64, cyclic_prefix=16)
-    uses = torch.tensor([[6400]])
-    blocks = 100
+    blocks = 10  # 14 OFDM symbols each, 64 pilots among their 896 resource elements
+    uses = torch.tensor([[blocks * 832]])
     more = int(ofdm.medium.occupied(uses)) - int(single.medium.occupied(uses))
-    assert more == pytest.approx(blocks * 16 * 1.25, abs=blocks)
+    prefixes, pilots, groups = blocks * 14 * 16, blocks * 64, blocks * 4  # a single carrier has a group per 64 symbols
+    assert more == pytest.approx((prefixes + pilots + groups) * 1.25, abs=blocks * 14)

@@ -60,9 +60,10 @@ def test_equalization_removes_the_interference_of_the_taps():
 
 def test_before_equalization_subcarriers_have_the_response_of_the_taps():
     recording, frame, layout, symbols = received(np.array([1, 0.5j]), subcarriers=32)
-    gains = unequalized(recording, frame, layout)[:1984] / symbols[:1984]
-    measured = gains.reshape(-1, 32).mean(0)
-    expected = 1 + 0.5j * np.exp(-2j * np.pi * np.arange(32) / 32)
+    gains = unequalized(recording, frame, layout) / symbols
+    carrier = np.resize(layout.grid.data[:, 1].numpy(), len(gains))
+    measured = np.array([gains[carrier == k].mean() for k in range(32)])
+    expected = 1 + 0.5j * np.exp(-2j * np.pi * (np.arange(32) - 16) / 32)
     assert np.abs(measured / expected - measured.mean() / expected.mean()).max() < 0.05
     assert np.mean(np.abs(frame.symbols.numpy() - symbols) ** 2) < 0.01
 
