@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -70,8 +71,9 @@ def decode(symbols: Tensor, noise_var: Tensor | float) -> Header | None:
     decoded = modem.decode(symbols.to(torch.complex64)[None], noise_var, _mcs(count), sum(_WIDTHS))
     if not bool(decoded.ok):
         return None
-    fields = [int(modem.bits_to_integers(part)) for part in decoded.bits[0].split(_WIDTHS)]
-    return Header(*fields)
+    text = "".join("01"[bit] for bit in decoded.bits[0].int().tolist())
+    ends = list(accumulate(_WIDTHS))
+    return Header(*(int(text[end - width : end], 2) for end, width in zip(ends, _WIDTHS, strict=True)))
 
 
 def _mcs(symbols: int) -> modem.Mcs:

@@ -142,13 +142,13 @@ def combined(pulse: Pulse, offsets: NDArray[np.float64], weights: NDArray[np.com
     # on the fine grid the pulse is a sum of shifted copies, stored from the latest time to the earliest
     center = -(-(len(fine) // 2 - min(shifts)) // _PHASES)
     taps = center - (-(len(fine) // 2 + max(shifts))) // _PHASES + 1
-    grid = np.zeros((taps + 1) * _PHASES, complex)  # entry i is h(center - i / phases)
+    grid = np.zeros((taps + 1) * _PHASES, np.complex64)  # entry i is h(center - i / phases)
     for shift, weight in zip(shifts, weights, strict=True):
         start = center * _PHASES + shift - len(fine) // 2
-        grid[start : start + len(fine)] += weight * fine
+        grid[start : start + len(fine)] += np.complex64(weight) * fine
     # row p, column j is h(p / phases + center - j): entry j * phases - p
     rows = grid.reshape(taps + 1, _PHASES)
-    values = np.empty((_PHASES, taps), complex)
+    values = np.empty((_PHASES, taps), np.complex64)
     values[0] = rows[:taps, 0]
     values[1:, 0] = 0
     values[1:, 1:] = rows[: taps - 1, :0:-1].T
@@ -179,15 +179,24 @@ def scatter(values: Complex[Tensor, " inputs"], times: Float[Tensor, " inputs"],
 
 
 def _gathered(samples: Tensor, times: Tensor, table: Table) -> Tensor:
-    from channels.waveform import kernels
-
-    out = torch.empty(len(times), dtype=torch.complex64)
     reach = table.real.shape[1]
     first = max(0, int(times.min()) - reach) if len(times) else 0
     within_reach = samples.detach()[first : int(times.max()) + reach + 1 if len(times) else 0]
-    parts = torch.stack([within_reach.real, within_reach.imag]).cpu().numpy()
-    kernels.gather(parts, (times - first).numpy(), table.real, table.imag, table.center, out.numpy())
-    return out.to(samples.device)
+    return torch.from_numpy(evaluate(split(within_reach), (times - first).numpy(), table)).to(samples.device)
+
+
+def split(samples: Complex[Tensor, " samples"]) -> NDArray[np.float32]:
+    """Real and imaginary parts for `evaluate`, float32 [2, samples]."""
+    return torch.stack([samples.detach().real, samples.detach().imag]).cpu().numpy()
+
+
+def evaluate(parts: NDArray[np.float32], times: NDArray[np.float64], table: Table) -> NDArray[np.complex64]:
+    """As `gather`, of samples that were split once for many calls."""
+    from channels.waveform import kernels
+
+    out = np.empty(len(times), np.complex64)
+    kernels.gather(parts, times, table.real, table.imag, table.center, out)
+    return out
 
 
 def _scattered(values: Tensor, times: Tensor, table: Table, length: int) -> Tensor:
@@ -236,9 +245,9 @@ def _pulse_table(pulse: Pulse) -> Table:
 
 
 @lru_cache(maxsize=16)
-def _fine_table(pulse: Pulse) -> NDArray[np.float64]:
+def _fine_table(pulse: Pulse) -> NDArray[np.float32]:
     half = int(pulse.reach * _PHASES)
-    return pulse(np.arange(-half, half + 1) / _PHASES)
+    return pulse(np.arange(-half, half + 1) / _PHASES).astype(np.float32)
 
 
 @lru_cache(maxsize=16)

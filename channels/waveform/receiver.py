@@ -174,7 +174,8 @@ class Receiver:
         if not _coherent(residual, outputs, layout.start, error):
             return Rejected(timing.start, "the payload is disturbed")
         symbols, noise_var, phase = self._demodulated(samples, followed, channel, table, timing, leak, error, count)
-        drift = np.polyfit(np.arange(len(followed.phase)), followed.phase, 1)[0] / (2 * np.pi)
+        offset = np.arange(len(followed.phase)) - (len(followed.phase) - 1) / 2
+        drift = float(offset @ followed.phase / (offset @ offset)) / (2 * np.pi)
         energy = max(channel.energy - channel.noise_var * channel.parameters / layout.start, 1e-12)
         return ReceivedFrame(
             header=header,
@@ -262,7 +263,8 @@ def _output_noise(channel: ChannelEstimate) -> float:
 
 
 def _derotated(samples: Tensor, followed: Track, table: Table, data: NDArray[np.int64]) -> Tensor:
-    turn = torch.from_numpy(np.exp(-1j * followed.phase[data]) / followed.gain).to(torch.complex64)
+    phase = torch.from_numpy(np.remainder(followed.phase[data], 2 * np.pi).astype(np.float32))
+    turn = torch.polar(torch.full_like(phase, 1 / followed.gain), -phase)
     return gather(samples, followed.times(data), table) * turn.to(samples.device)
 
 

@@ -10,12 +10,13 @@ from jaxtyping import Complex
 from numpy.typing import NDArray
 from torch import Tensor
 
-from channels.waveform.pulse import Table, gather
+from channels.waveform.pulse import Table, evaluate, split
 
 _BEGINNING_WEIGHT = 128  # largest weight of the beginning in the gain, in symbols
 _GROUP = 16  # consecutive known symbols with one phase
 _WALKS = (1e-12, *(10 ** (exponent / 2) for exponent in range(-16, -3)))  # phase noise per symbol, rad^2
-_PASSES = 3  # of Gauss-Newton over the whole frame
+_PASSES = 3  # of Gauss-Newton over the whole frame, at most
+_CONVERGED = 1e-3  # last change of a time in symbols: even if all of it is left, an error 55 dB below the signal
 _DERIVATIVE = 1 / 16  # symbols on each side of a time for the derivative
 
 
@@ -76,19 +77,20 @@ def track(
     beginning = _first_gap(positions)
     period, horizon = float(rate), 2 * beginning
     last = int(positions[-1])
-    passes = 0
+    shift = drift = np.inf
+    passes, parts, every = 0, split(samples), _grouped(positions)
     while True:
         inside = positions <= horizon
         here, symbols = positions[inside], known[inside]
-        outputs, slope = _evaluate(samples, table, start + period * here.astype(float), rate)
-        groups = _grouped(here)
+        outputs, slope = _evaluate(parts, table, start + period * here.astype(float), rate)
+        groups = every[every < len(here)]
         phase, spread, walk = _phases(outputs, symbols, groups, here, noise_var)
         turned = np.exp(-1j * _interpolate(groups, here, phase, here))
         noise_var = _group_noise(outputs, symbols, groups)
         gain = _gain((outputs * turned * symbols.conj()).real, np.abs(symbols) ** 2, beginning, noise_var, parameters)
         outputs, slope = outputs * turned / gain, slope * turned / gain
         passes += horizon >= last
-        if passes > _PASSES:
+        if passes > _PASSES or (passes > 1 and abs(shift) + abs(drift) * last < _CONVERGED):
             break
         error, weight = ((outputs - symbols) * slope.conj()).real, np.abs(slope) ** 2
         offset = here - here.mean()
@@ -139,13 +141,13 @@ def _gain(
 
 
 def _evaluate(
-    samples: Tensor, table: Table, times: NDArray[np.float64], rate: int
+    parts: NDArray[np.float32], table: Table, times: NDArray[np.float64], rate: int
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """Equalizer outputs at times in samples, and their derivatives per symbol duration."""
     step = _DERIVATIVE * rate
-    shifted = torch.from_numpy(np.concatenate([times - step, times, times + step]))
-    before, here, after = gather(samples, shifted, table).numpy().reshape(3, -1)
-    return here.astype(complex), (after - before).astype(complex) / (2 * _DERIVATIVE)
+    outputs = evaluate(parts, np.concatenate([times - step, times, times + step]), table).astype(complex)
+    before, here, after = outputs.reshape(3, -1)
+    return here, (after - before) / (2 * _DERIVATIVE)
 
 
 def _grouped(positions: NDArray[np.int64]) -> NDArray[np.int64]:
