@@ -2,9 +2,9 @@
 
     python benchmarks/waveform.py --out results/waveform_speed.csv
 
-A recording has eight frames of 15360 payload symbols at 20 dB. The link transmits one photograph of 128 x 128 pixels
-at CBR 1/8 with DeepJSCC: encoder, modulator, detection and equalization, decoder; its networks are loaded. Shortest
-processor time of some passes.
+A recording has eight frames with 122880 payload symbols in all at 20 dB. The link transmits one photograph of 128 x 128
+pixels at CBR 1/8 with DeepJSCC: encoder, modulator, detection and equalization, decoder; its networks are loaded.
+Shortest processor time of some passes.
 """
 
 import argparse
