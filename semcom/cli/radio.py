@@ -148,7 +148,11 @@ def _receive(options: argparse.Namespace) -> int:
         for text in _measured(image, shared, rate):
             print(text)
     if not sent:
-        return complain(f"{source} has no frame of {shared.system}, CBR {shared.cbr:g}; nothing is written", 1)
+        return complain(
+            f"{source} has no frame of {shared.system}, CBR {shared.cbr:g}, and nothing is written; record from before "
+            "the transmission until after it, at a higher gain, or give the metadata of its transmitter, --shared",
+            1,
+        )
     if options.capture is not None:
         _write_capture(Path(options.capture), received.samples, images, shared, rate)
     paths = _outputs(out, images, sent, [source, recording.data_file(source)], options.force)

@@ -101,6 +101,9 @@ def read(meta: Path) -> Recording:
         raise UsageError(f"{meta} is no SigMF file; give a file *.sigmf-meta")
     if not meta.is_file():
         raise UsageError(f"{meta} does not exist; give a file *.sigmf-meta")
+    data = data_file(meta)
+    if data.is_file() and not data.stat().st_size:
+        raise UsageError(f"{data} is empty; record it again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sigmf warns of incomplete files, which are examined here
@@ -109,6 +112,8 @@ def read(meta: Path) -> Recording:
             complex_samples, channels = fields[SigMFFile.DATATYPE_KEY].startswith("c"), file.num_channels
             samples = np.asarray(file.read_samples()) if complex_samples and channels == 1 else np.empty(0)
     except (error.SigMFError, OSError, ValueError) as problem:
+        if not data.is_file():
+            raise UsageError(f"{data} does not exist; put the file of the samples beside {meta.name}") from None
         reason = " ".join(str(problem).split()) or type(problem).__name__
         raise UsageError(f"{meta} cannot be read as a SigMF recording: {reason[:160]}") from None
     except (KeyError, TypeError, AttributeError):  # raised by sigmf for fields of another type
@@ -116,7 +121,7 @@ def read(meta: Path) -> Recording:
     if not complex_samples or channels != 1:
         raise UsageError(f"{meta} has not complex samples of one channel; record those")
     if not np.isfinite(samples).all():
-        raise UsageError(f"{data_file(meta)} has samples that are not numbers; record it again")
+        raise UsageError(f"{data} has samples that are not numbers; record it again")
     rate = fields.get(SigMFFile.SAMPLE_RATE_KEY)
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
         raise UsageError(f"{meta} has the sample rate {rate!r}; write a number above 0 in Hz")

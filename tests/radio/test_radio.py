@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from semcom.cli.main import main
 from semcom.radio import recording
+from semcom.radio.link import decode
+from semcom.radio.shared import Shared
 
 
 @pytest.fixture
@@ -129,7 +132,7 @@ def test_a_digital_transmission_that_is_not_decoded_is_incomplete(photos, tmp_pa
 
 
 WRONG = {
-    "empty": (lambda samples: samples[:0], {}, 2, "cannot be read"),
+    "empty": (lambda samples: samples[:0], {}, 2, "is empty; record it again"),
     "noise": (lambda samples: np.random.default_rng(0).normal(size=(9000, 2)) @ [1, 1j], {}, 1, "has no frame"),
     "zeros": (lambda samples: 0 * samples, {}, 1, "has no frame"),
     "beginning": (lambda samples: samples[:900], {}, 1, "has no frame"),
@@ -187,6 +190,82 @@ def test_wrong_recordings_are_refused_in_one_line(photos, tmp_path, capsys, name
     assert words in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out.png").exists()
+
+
+def test_a_recording_without_its_samples_is_refused(photos, tmp_path, capsys):
+    sent = tmp_path / "sent.sigmf-meta"
+    assert transmit(photos / "a.png", sent) == 0
+    recording.data_file(sent).unlink()
+    assert main(["receive", str(sent), "--out", str(tmp_path / "out.png")]) == 2
+    error = capsys.readouterr().err
+    assert "sent.sigmf-data does not exist; put the file of the samples beside sent.sigmf-meta" in error
+    assert error.count("\n") == 1
+
+
+_SAMPLES = (0.9 * np.random.default_rng(0).uniform(-1, 1, 100)).astype("<f4").view("<c8")
+
+
+@pytest.mark.parametrize("order", ["_le", "_be"])
+@pytest.mark.parametrize("kind", ["cf64", "cf32", "ci32", "ci16", "cu32", "cu16", "ci8", "cu8"])
+def test_every_sample_format_of_sigmf_is_read(tmp_path, kind, order):
+    """Full scale is 1 in every format, at the resolution of the format or of float32, which has 24 bits."""
+    letter, bits = kind[1], int(kind[2:])
+    parts = _SAMPLES.view("<f4").astype(float)
+    scale = 1 if letter == "f" else 2.0 ** (bits - 1)
+    stored = parts if letter == "f" else np.round(parts * scale) + (scale if letter == "u" else 0)
+    sample_format = kind if bits == 8 else kind + order
+    name = "<>"[order == "_be"] + letter + str(bits // 8)
+    meta = tmp_path / "x.sigmf-meta"
+    stored.astype(name).tofile(recording.data_file(meta))
+    content = {"core:datatype": sample_format, "core:version": "1.2.0"}
+    meta.write_text(json.dumps({"global": content, "captures": [{"core:sample_start": 0}], "annotations": []}))
+    np.testing.assert_allclose(
+        recording.read(meta).samples.numpy(), _SAMPLES, atol=max(1 / scale, 2**-23) if letter != "f" else 0
+    )
+
+
+def _random_recording(random, kind, first, second):
+    """A recording of one of five kinds, of the samples of two transmissions."""
+    if kind == 0:  # noise of any power
+        return 10 ** random.uniform(-3, 3) * random.normal(size=(int(random.integers(1, 40_000)), 2)) @ [1, 1j]
+    if kind == 1:  # cut off anywhere
+        whole = np.pad(first, 25_000)
+        start, end = np.sort(random.integers(0, len(whole), 2))
+        return whole[start:end]
+    if kind == 2:  # two transmissions that overlap
+        shift = int(random.integers(0, len(first)))
+        return (
+            np.pad(first, (0, shift)) + np.pad(second, (shift, max(0, len(first) - len(second))))[: len(first) + shift]
+        )
+    if kind == 3:  # frequency offset beyond the range of the receiver
+        return first * np.exp(1j * random.uniform(0.3, 3.1) * np.arange(len(first)))
+    pieces = np.array_split(first, 30)  # parts in random order
+    return np.concatenate([pieces[place] for place in random.permutation(30)])
+
+
+def test_two_hundred_random_recordings_give_no_image_that_was_not_sent(photos, tmp_path):
+    """A complete image of digital is one that was sent, bit by bit; whatever the recording, there is no exception."""
+    arguments = ["--system", "digital:codec=jpeg,adaptation=fixed,modulation=16qam,code_rate=0.5", "--cbr", "1/2"]
+    transmissions, images = [], []
+    for name in ("a", "b"):
+        sent = tmp_path / f"{name}.sigmf-meta"
+        command = ["transmit", str(photos / f"{name}.png"), *arguments, "--designed-snr", "10", "--out", str(sent)]
+        assert main(command) == 0
+        read = recording.read(sent)
+        shared = Shared.read(read.shared)
+        transmissions.append(read.samples.numpy())
+        (image,), _, _ = decode(shared, read.samples)
+        images.append(image.reception.images)
+    random, complete = np.random.default_rng(5), [0] * 5
+    for trial in range(200):
+        samples = _random_recording(random, trial % 5, *transmissions).astype(np.complex64)
+        found, _, _ = decode(shared, torch.from_numpy(samples))
+        for image in found:
+            if image.complete:
+                complete[trial % 5] += 1
+                assert any(torch.equal(image.reception.images, sent) for sent in images), trial
+    assert complete[0] == complete[3] == complete[4] == 0
+    assert min(complete[1:3]) > 2
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"global": {}}', "\0\1"])
