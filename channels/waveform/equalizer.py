@@ -15,6 +15,7 @@ Communications, 5th ed., section 9.4-2 (equalizer).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -38,6 +39,7 @@ class ChannelEstimate:
         noise_var: noise variance N0 of a matched filter output.
         parameters: effective number of estimated coefficients.
         spectrum: folded spectrum X over the frequencies of `numpy.fft.fft`, float64 [bins].
+        delay_spread: root-mean-square delay spread in symbols, see `_delay_spread`.
     """
 
     delays: NDArray[np.int64]
@@ -45,20 +47,12 @@ class ChannelEstimate:
     noise_var: float
     parameters: float
     spectrum: NDArray[np.float64]
+    delay_spread: float
 
     @property
     def energy(self) -> float:
         """Received energy of a symbol of unit energy."""
         return float(self.spectrum.mean())
-
-    @property
-    def delay_spread(self) -> float:
-        """Root-mean-square delay spread in symbols, of the coefficients within 20 dB of the strongest one."""
-        power = np.abs(self.taps) ** 2
-        power = np.where(power > 0.01 * power.max(), power, 0)
-        delays = self.delays / 2
-        mean = (power * delays).sum() / power.sum()
-        return float(np.sqrt((power * (delays - mean) ** 2).sum() / power.sum()))
 
     def equalizer(self, pulse: Pulse) -> Table:
         """Pulse of the receiver: matched filter, channel-matched filter and equalizer, without bias."""
@@ -114,7 +108,7 @@ def estimate(
         error = float((np.abs(outputs - shapes @ mean) ** 2).sum())
         noise = max(error / max(len(inner) - free, 1), 1e-9 * float(np.abs(mean[before]) ** 2 + 1e-30))
     spectrum = _folded(mean, delays, pulse)
-    return ChannelEstimate(delays, mean, noise, free, spectrum)
+    return ChannelEstimate(delays, mean, noise, free, spectrum, _delay_spread(mean, delays, pulse))
 
 
 @lru_cache(maxsize=32)
@@ -153,6 +147,20 @@ def _lag_values(pulse: Pulse, halves: int) -> NDArray[np.float64]:
 @lru_cache(maxsize=8)
 def _autocorrelation(pulse: Pulse, count: int) -> NDArray[np.float64]:
     return np.stack([_lag_values(pulse, distance) for distance in range(1 - count, count)], 1)
+
+
+def _delay_spread(taps: NDArray[np.complex128], delays: NDArray[np.int64], pulse: Pulse) -> float:
+    """Root-mean-square delay spread in symbols, of coefficients with 1 % of the largest received energy or more.
+
+    The energy of coefficient l is Re conj(c_l) sum_l' c_l' q((l - l') T / 2). Coefficients that cancel each other
+    within the band of the pulse, which known symbols do not determine, have none.
+    """
+    distances = np.arange(len(taps))[:, None] - np.arange(len(taps))
+    energy = (taps.conj() * (_autocorrelation(pulse, len(taps))[pulse.span][distances + len(taps) - 1] @ taps)).real
+    energy = np.where(energy > 0.01 * energy.max(), energy, 0)
+    total = max(float(energy.sum()), 1e-300)
+    mean = float((energy * delays / 2).sum()) / total
+    return math.sqrt(float((energy * (delays / 2 - mean) ** 2).sum()) / total)
 
 
 def _folded(taps: NDArray[np.complex128], delays: NDArray[np.int64], pulse: Pulse) -> NDArray[np.float64]:

@@ -14,8 +14,10 @@ from channels.rng import Rng
 from channels.waveform import header as headers
 from channels.waveform import sequences
 from channels.waveform.channel import MISSED_NOISE_VAR
+from channels.waveform.equalizer import _delay_spread
 from channels.waveform.frame import Layout
 from channels.waveform.header import Header
+from channels.waveform.impairments import Impairments
 from channels.waveform.modulator import configuration, modulate
 from channels.waveform.pulse import Pulse, combined, gather, rrc, scatter, tabulate
 from channels.waveform.receiver import Receiver
@@ -279,6 +281,31 @@ def test_short_recordings_have_no_frame(length):
     samples = _complex(np.random.default_rng(0), length)
     assert Receiver(LAYOUT, 0).receive(samples) == ([], [])
     assert Receiver(LAYOUT, 0).receive(torch.zeros(length, dtype=torch.complex64)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("delays", "powers_db", "spread"),
+    [((0.0,), (0.0,), 0.0), ((0.0, 1.0), (0.0, -6.0), 0.401), ((0.0, 2.5), (0.0, -3.0), 1.179)],
+)
+def test_the_delay_spread_is_that_of_the_paths_at_low_and_high_snr(delays, powers_db, spread):
+    """Known symbols do not determine coefficients that cancel within the band; they add nothing to the delay spread."""
+    receiver, header = Receiver(LAYOUT, configuration(LAYOUT)), Header(configuration(LAYOUT), 2000)
+    sent = modulate(Rng([1]).complex_normal(2000)[0], LAYOUT, header)
+    paths = Impairments(delays=delays, powers_db=powers_db)
+    for snr_db in (10.0, 40.0):
+        for seed in range(3):
+            received = paths.receive(sent, LAYOUT.pulse.samples_per_symbol, 10 ** (-snr_db / 10), Rng([seed]))
+            (frame,), _ = receiver.receive(received)
+            assert frame.estimate.delay_spread == pytest.approx(spread, abs=0.06)
+
+
+def test_coefficients_that_cancel_within_the_band_have_no_delay_spread():
+    """Alternating coefficients at half symbols have their energy at a frequency that the pulse does not pass."""
+    delays = np.arange(-4, 37)
+    taps = np.where(delays == 0, 1, 0).astype(complex)
+    window = np.exp(-(((delays - 16) / 5.0) ** 2))
+    found = _delay_spread(taps + 0.3 * window * (-1.0) ** delays, delays, LAYOUT.pulse)
+    assert found == pytest.approx(0, abs=1e-6)
 
 
 def test_two_hundred_random_recordings_never_give_a_frame_that_was_not_sent():
