@@ -130,15 +130,14 @@ def over_awgn(shared, image, samples, frame, seed):
 
 
 def transmitted(shared, image, snr_db):
-    """Samples of an image, and the standard deviation of the noise for an SNR."""
-    samples, ((first, count, _),) = encode(shared, [image], snr_db)
+    """Samples of an image, the standard deviation of the noise for an SNR, and the shared configuration."""
+    samples, ((first, count, _),), shared = encode(shared, [image], snr_db)
     power = float(samples[first : first + count].abs().square().mean()) * 4  # of a symbol
-    return samples, (power * 10 ** (-snr_db / 10)) ** 0.5
+    return samples, (power * 10 ** (-snr_db / 10)) ** 0.5, shared
 
 
 def measure(case, image, snr_db, seed):
-    shared = Shared(case.system, "waveform", case.cbr, 1e6)
-    samples, noise = transmitted(shared, image, snr_db)
+    samples, noise, shared = transmitted(Shared(case.system, "waveform", case.cbr, 1e6), image, snr_db)
     row = {"samples": len(samples)}
     for name, channel in (("gnuradio", through_gnuradio), ("own", through_own_channel)):
         images, *_ = decode(shared, channel(samples, noise, seed))
@@ -188,8 +187,8 @@ def draw_strip(path, cases, snrs_db):
         line[0].imshow(to_bytes(image.pixels))
         line[0].set_ylabel(case.label.replace(", ", ",\n").replace(" + ", " +\n"), fontsize=8)
         for panel, snr_db in zip(line[1:], snrs_db, strict=True):
-            samples, noise = transmitted(shared, image, snr_db)
-            images, *_ = decode(shared, through_gnuradio(samples, noise, 0))
+            samples, noise, complete = transmitted(shared, image, snr_db)
+            images, *_ = decode(complete, through_gnuradio(samples, noise, 0))
             panel.imshow(to_bytes(images[0].reception.images[0]))
     for panel, title in zip(
         panels[0], ("Transmitted", *(f"Received, {snr_db:g} dB" for snr_db in snrs_db)), strict=True

@@ -107,7 +107,8 @@ def _transmit(options: argparse.Namespace) -> int:
 
     within("--cbr", options.cbr, 0, _MAX_CBR, excluded="least")
     shared = Shared(options.system, options.waveform, options.cbr, positive("--sample-rate", options.sample_rate))
-    samples, places = encode(shared, [send_inputs.read_image(path) for path, _ in checked], options.designed_snr)
+    images = [send_inputs.read_image(path) for path, _ in checked]
+    samples, places, shared = encode(shared, images, options.designed_snr)
     try:
         recording.write(out, samples, shared.sample_rate, options.format, shared.fields(), places)
     except OSError as error:

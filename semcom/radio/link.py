@@ -50,13 +50,16 @@ class ReceivedImage:
 
 def encode(
     shared: Shared, images: Sequence[SourceImage], snr_db: float
-) -> tuple[Complex[Tensor, " samples"], list[tuple[int, int, str]]]:
-    """Samples of the transmissions of images, with parts within +-1, and the place and label of each.
+) -> tuple[Complex[Tensor, " samples"], list[tuple[int, int, str]], Shared]:
+    """Transmissions of images.
 
     Args:
-        shared: shared configuration.
+        shared: shared configuration, without the weights.
         images: images to transmit.
         snr_db: SNR in dB for which the images are encoded.
+
+    Returns:
+        Samples with parts within +-1; place and label of each transmission; shared configuration with the weights.
     """
     channel = shared.channel()
     layout, point = channel.layout, shared.point(snr_db)
@@ -66,6 +69,8 @@ def encode(
         link = link_for(point, channel, image)
         if link.transmitter is None:
             raise UsageError(f"{shared.system} is a bound, which transmits nothing; choose another system")
+        assert isinstance(link.system, System)
+        shared = replace(shared, weights=link.system.weights)
         rng = Rng([seed_for("radio", number)]).derive("encode")
         with torch.no_grad():
             payload = link.transmitter.encode(_sample(image), torch.tensor([float(snr_db)]), rng)
@@ -81,7 +86,7 @@ def encode(
         parts += [waveform, silence]
         length += len(waveform) + len(silence)
     samples = torch.cat(parts)
-    return samples / torch.view_as_real(samples).abs().amax().clamp(min=1e-12), places
+    return samples / torch.view_as_real(samples).abs().amax().clamp(min=1e-12), places, shared
 
 
 def decode(shared: Shared, samples: Complex[Tensor, " samples"]) -> tuple[list[ReceivedImage], int, list[Rejected]]:
@@ -123,6 +128,7 @@ def _decoded(shared: Shared, header: Header, frames: dict[int, ReceivedFrame]) -
     image = SourceImage("", torch.zeros(3, 1, 1).expand(3, *size))
     link: Link = link_for(shared.point(10.0), channel, image)
     assert isinstance(link.system, System)
+    shared.check_weights(link.system.weights)
     with torch.no_grad():
         reception = link.system.receiver.decode(received, size, rng.derive("decode"))
     return ReceivedImage(header.number, frames, len(sizes), reception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ class Shared:
         waveform: waveform with the arguments of its frames, as in waveform:pilot_spacing=30.
         cbr: channel bandwidth ratio of the medium, channel uses per real number of an image.
         sample_rate: sample rate of both radios in Hz.
+        weights: names of the trained weights of the system with the first digits of their hashes, as in
+            deepjscc@1db9e5fd; "" without trained weights, and before `encode` has built the system.
 
     >>> Shared("analog", "waveform", 1 / 8, 1e6) == Shared.read(Shared("analog", "waveform", 1 / 8, 1e6).fields())
     True
@@ -33,13 +36,26 @@ class Shared:
     waveform: str
     cbr: float
     sample_rate: float
+    weights: str = ""
 
     @property
     def configuration(self) -> int:
-        """16 bits of the hash of system, waveform and budget; the header of every frame has them."""
+        """16 bits of the hash of system, weights, waveform and budget; the header of every frame has them."""
         from channels.waveform.modulator import configuration
 
-        return configuration(self.system, self.waveform, self.cbr)
+        return configuration(" ".join([self.system, *_hashes(self.weights)]), self.waveform, self.cbr)
+
+    def check_weights(self, weights: str) -> None:
+        """Check that a receiver has the weights of the transmitter, whatever the names of their files.
+
+        Raises:
+            UsageError: it has others.
+        """
+        if _hashes(weights) != _hashes(self.weights):
+            raise UsageError(
+                f"the images were transmitted with the weights {self.weights}, and {self.system} here has "
+                f"{weights or 'none'}; copy the weight files of the transmitter"
+            )
 
     def fields(self) -> dict[str, Any]:
         """The values by name, for the metadata of a recording, with the symbol rate and the 16 bits of the hash."""
@@ -63,7 +79,9 @@ class Shared:
                 "the metadata have no complete shared configuration; "
                 "give the metadata of the transmitted recording, --shared"
             )
-        shared = Shared(*(fields[name] for name in texts), *(float(fields[name]) for name in numbers))
+        system, waveform = (fields[name] for name in texts)
+        cbr, sample_rate = (float(fields[name]) for name in numbers)
+        shared = Shared(system, waveform, cbr, sample_rate, str(fields.get("weights", "")))
         if fields.get("configuration", shared.configuration) != shared.configuration:
             raise UsageError(
                 "the shared configuration was changed after the transmission; "
@@ -106,3 +124,7 @@ class Shared:
         if channel.impairments != Impairments():
             raise UsageError(f"--waveform {self.waveform} has impairments of simulations; leave them out")
         return channel
+
+
+def _hashes(weights: str) -> list[str]:
+    return re.findall(r"@([0-9a-f]{8})", weights)

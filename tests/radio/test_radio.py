@@ -1,6 +1,7 @@
 """`semcom transmit` and `semcom receive`: round trips, what is measured, and recordings that are wrong."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from semcom import weights
 from semcom.cli.main import main
 from semcom.radio import recording
 from semcom.radio.link import decode
 from semcom.radio.shared import Shared
+from semcom.systems.deepjscc.system import DeepJscc
 
 
 @pytest.fixture
@@ -70,11 +73,28 @@ def test_the_metadata_are_valid_and_hold_no_image(photos, tmp_path):
     file.validate()
     assert file.get_global_info()["core:sample_rate"] == 250e3
     assert set(file.get_global_info()[recording.FIELD]) == {
-        *("system", "waveform", "cbr", "sample_rate", "symbol_rate", "configuration")
+        *("system", "waveform", "cbr", "sample_rate", "weights", "symbol_rate", "configuration")
     }
     assert len(file.get_annotations()) == 1
     assert np.abs(file.read_samples().view(np.float32)).max() == pytest.approx(1)
     assert "a.png" not in sent.read_text()
+
+
+def test_a_receiver_with_other_weights_is_refused(photos, tmp_path, capsys):
+    """Names of files may differ, their content may not."""
+    mine, sent, out = tmp_path / "mine.safetensors", tmp_path / "sent.sigmf-meta", str(tmp_path / "out.png")
+    shutil.copy(weights.find("deepjscc"), mine)
+    options = ["--designed-snr", "10", "--cbr", "1/16", "--out", str(sent)]
+    assert main(["transmit", str(photos / "a.png"), "--system", f"deepjscc:weights={mine}", *options]) == 0
+    assert main(["receive", str(sent), "--out", out]) == 0
+    network, _ = weights.rebuild("none", "deepjscc", DeepJscc)
+    weights.save(mine, network, "deepjscc", network.configuration, {})
+    capsys.readouterr()
+    capture = tmp_path / "capture.png"
+    assert main(["receive", str(sent), "--out", out, "--force", "--capture", str(capture)]) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"transmitted with the weights mine@\w{8}, and .* here has mine@\w{8}; copy the weight", error)
+    assert not capture.exists()
 
 
 def test_several_images_wherever_they_lie_with_offsets_and_noise(photos, tmp_path, capsys):
