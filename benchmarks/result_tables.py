@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from semcom.results import labels
 from semcom.results.intervals import FEW, Estimate
@@ -55,6 +56,18 @@ def cell(line: dict[str, str]) -> str:
     found = Estimate(*(float(line[key]) for key in ("mean", "low", "high")), int(line["clusters"]), int(line["rows"]))
     text = re.sub(r"^(\S+) \[\1, \1\]$", r"\1", f"{found}")  # an interval within the last digit shown
     return text + ("*" if found.clusters < FEW else "")
+
+
+def with_bounds(text: str) -> str:
+    """Mean and interval with both bounds, also for a cell that states half the width.
+
+    >>> with_bounds("19.35 ± 0.35"), with_bounds("0.463 [0.454, 0.472]")
+    ('19.35 [19.00, 19.70]', '0.463 [0.454, 0.472]')
+    """
+    if " ± " not in text:
+        return text
+    mean, half = map(Decimal, text.split(" ± "))
+    return f"{mean} [{mean - half}, {mean + half}]"
 
 
 def _place(value: str, first: int) -> float:

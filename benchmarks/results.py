@@ -322,7 +322,7 @@ def _value(name: str, where: dict[str, Any], column: str = "") -> str:
     found = [line for line in _summary(name) if all(line[key] == str(value) for key, value in where.items())]
     if len(found) != 1:
         raise UsageError(f"results/{name}.csv has {len(found)} lines with {where}; name exactly one")
-    return found[0][column] if column else result_tables.cell(found[0])
+    return result_tables.with_bounds(found[0][column]) if column else result_tables.cell(found[0])
 
 
 def _summary(name: str) -> list[dict[str, str]]:

@@ -83,6 +83,7 @@ SCENARIOS = {
 
 # Added to a command, or in place of it if it starts with "semcom" or "python": fewer images, samples or steps.
 _CROPS = "--steps 2 --rows 2 --crop 32 --validation-count 1"
+_SMALL_ENCODER = "semcom train deepjscc --set part=edge_encoder"
 _GUIDANCE = "--set multimodal_generation.clip_guidance=0.1"
 _TEXT = "--set multimodal_generation.text_guidance=9"
 _ONE_STEP = "--set multimodal_generation.steps=1"
@@ -102,6 +103,11 @@ SHORTENED = {
     "semcom train deepjscc --data folder:my/photos --validation photos --minutes 60": "semcom train deepjscc "
     f"--data folder:my/photos --validation photos {_CROPS}",
     "semcom train deepjscc --minutes 60 --device cuda": f"semcom train deepjscc --device auto {_CROPS}",
+    f"{_SMALL_ENCODER} --set loss=latents --minutes 30 --folder runs/small/1": f"{_SMALL_ENCODER} --set loss=latents "
+    f"--folder runs/small/1 {_CROPS}",
+    f"{_SMALL_ENCODER} --start runs/small/1/deepjscc.safetensors --minutes 10 --folder runs/small/2": (
+        f"{_SMALL_ENCODER} --start runs/small/1/deepjscc.safetensors --folder runs/small/2 {_CROPS}"
+    ),
     "semcom train scene --set part=restorer --data camvid:train --data streets:train": "semcom train scene "
     "--set part=restorer --data camvid:val --validation camvid:val --steps 2 --rows 2 --crop 48 --validation-count 1",
     "semcom train multimodal_generation --set part=fine_tuning --start multimodal_generator --data natural:train "
