@@ -67,8 +67,8 @@ def link_seconds(name, passes):
     shared, image = Shared("deepjscc", name, 1 / 8, 1e6), load("photos", count=1, size=128)[0]
 
     def link():
-        samples, _ = encode(shared, [image], 20.0)
-        images, *_ = decode(shared, samples)
+        samples, _, complete = encode(shared, [image], 20.0)
+        images, *_ = decode(complete, samples)
         assert images
 
     return seconds(link, passes)
