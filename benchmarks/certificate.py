@@ -30,7 +30,7 @@ def limit(line):
 
 
 def row(line, label):
-    quantity = line.name.partition(": ")[2]
+    quantity = line.name.partition(": ")[2].replace("|error|^2", "squared error")  # "|" divides columns of a page
     return [label, quantity, f"{line.measured:.4g}", f"{line.expected:.4g}", limit(line)]
 
 

@@ -52,8 +52,6 @@ class Capacity(Bound):
         uses = torch.full((rows,), budget)
         if channel.medium.access == "superposed":
             raise UsageError("capacity supports orthogonal access only, not superposed users")
-        if channel.with_constellation(torch.full((rows // snr_db.shape[1], snr_db.shape[1], budget), 2)) is not channel:
-            raise UsageError("capacity has no symbols on which a receiver decides: set detector: mmse of the channel")
         known = torch.full((rows // snr_db.shape[1], snr_db.shape[1], budget), 2)
         if channel.with_constellation(known) is not channel:
             raise UsageError("capacity has no symbols on which a receiver decides: set detector: mmse of the channel")
