@@ -47,7 +47,7 @@ STYLE = """<style>
 [data-testid="stElementToolbar"]:focus-within { opacity: 1; z-index: 2; } /* otherwise shown under the pointer only */
 /* Closed list of pages on a phone: no stop of the Tab key. */
 .stApp:has([data-testid="stExpandSidebarButton"]) [data-testid="stSidebar"] { visibility: hidden; }
-[data-testid="stMain"] { scroll-padding: 4.5rem 0 1rem; } /* what the Tab key reaches is not below the menu */
+[data-testid="stMain"] { scroll-padding: 4.5rem 0 3rem; } /* what the Tab key reaches is not below the menu */
 [data-stale="true"] { opacity: 1 !important; } /* readable while a slow computer runs the script */
 .st-key-scenario_text textarea { font-family: monospace; }
 [data-testid="stFileChip"] [role="alert"] { /* show why the browser rejects a file, not only on hover */

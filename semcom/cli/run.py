@@ -204,7 +204,7 @@ def _simulate(scenario: Scenario, out: Path, cluster: Ray | None, options: argpa
         cause = error.__cause__
         if cause is not None and not isinstance(cause, ContractError) and not user_modules.failed(cause):
             traceback.print_exception(cause)
-        return complain(f"{error} (the results of all other points are saved)", 1)
+        return complain(f"{error} (the results of finished points are saved)", 1)
     from semcom.results import table
 
     rows = table.read(out)

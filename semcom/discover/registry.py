@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -80,6 +81,13 @@ class Entry:
 
     def _returning(self, build: Callable[..., Any]) -> Callable[..., Any]:
         """The `build` of a user-defined file, with an error if it returns something else."""
+        parameters = inspect.signature(build).parameters.values()
+        accepts_budget = any(one.name == BUDGET or one.kind is one.VAR_KEYWORD for one in parameters)
+        if self.kind == "system" and not accepts_budget:
+            raise UsageError(
+                f"{self.path}: build lacks the argument cbr, like that of a channel; begin with `def build(cbr` for a "
+                "system, or name the file as the channel"
+            )
 
         @wraps(build)
         def checked(*positional: Any, **named: Any) -> Any:

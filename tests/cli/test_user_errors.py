@@ -110,7 +110,7 @@ def test_a_metric_that_fails_at_one_snr_leaves_the_rows_of_the_other(folder, cap
     assert line.startswith(
         f"mine over ours at 10 dB, 1 user, medium_cbr 0.125, repetition 0: {place}: RuntimeError: shape"
     )
-    assert line.endswith("(the results of all other points are saved)")
+    assert line.endswith("(the results of finished points are saved)")
     if workers == "1":  # of two, the other may still be at work
         assert table.read(folder / "out")["snr_db"].to_pylist() == [0]
 
@@ -156,3 +156,11 @@ def test_an_error_of_semcom_itself_keeps_its_traceback(folder, capsys, monkeypat
         main(send("--system", "./mine.py"))
     assert main(["run", "s.yaml", "--quiet", "--out", "out"]) == 1
     assert "in _deliver" in capsys.readouterr().err
+
+
+def test_a_channel_in_place_of_a_system(folder, capsys):
+    command = ["send", "images/one.png", "--system", "./channel.py", "--snr", "10", "--out", "o.png"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "channel.py: build lacks the argument cbr, like that of a channel; begin with `def build(cbr`" in error
+    assert error.count("\n") == 1
