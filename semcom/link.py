@@ -170,6 +170,7 @@ class Link:
         _check_type(received, Received, "the channel")
         times.append(time.perf_counter())
         folded = received.fold()
+        _check_received(folded, payload)
         receiver_input = (received if self.system.joint_users else folded).for_receiver()
         reception = self.system.receiver.decode(receiver_input, sample.size, rng.derive("decode"))
         _check_type(reception, Reception, f"the receiver of {self.system.name}")
@@ -285,6 +286,16 @@ def _check_type(returned: object, kind: type, who: str) -> None:
     """Refuse another result than the one of the contract, such as that of a function without `return`."""
     if not isinstance(returned, kind):
         raise ContractError(f"{who} must return a {kind.__name__}, not {type(returned).__name__}")
+
+
+def _check_received(received: Received, payload: Payload) -> None:
+    """Refuse received symbols of another shape than the sent ones, or that are not finite."""
+    for name in ("symbols", "noise_var"):
+        shape, expected = tuple(getattr(received, name).shape), tuple(payload.symbols.shape)
+        if shape != expected:
+            raise ContractError(f"the channel returns {name} of shape {shape} for symbols of shape {expected}")
+    if not torch.isfinite(torch.view_as_real(received.symbols.detach())).all():
+        raise ContractError("the channel returns symbols that are not finite; `semcom check` tests a channel alone")
 
 
 def _check_counted_uses(reception: Reception, payload: Payload, system: System) -> None:

@@ -11,6 +11,7 @@ from semcom.cli.main import main
 from semcom.results import table
 
 CHANNEL = """
+import dataclasses
 from channels import Channel, Medium, awgn
 
 class Mine(Channel):
@@ -20,6 +21,10 @@ class Mine(Channel):
     def carry(self, symbols, uses, snr_db, rng):
         received = self.inner.carry(symbols, uses, snr_db, rng)
         return received
+
+def shortened(received):
+    parts = {name: getattr(received, name)[..., :-1] for name in ("symbols", "noise_var", "gains")}
+    return dataclasses.replace(received, **parts)
 
 def build():
     return Mine()
@@ -137,6 +142,18 @@ def test_a_metric_that_fails_at_one_snr_leaves_the_rows_of_the_other(folder, cap
             "        return received",
             "        return None\n",
             "the channel must return a Received, not None",
+        ),
+        (
+            "channel.py",
+            "        return received",
+            "        received.symbols.mul_(float('nan'))\n",
+            "the channel returns symbols that are not finite",
+        ),
+        (
+            "channel.py",
+            "        return received",
+            "        received = shortened(received)\n",
+            "the channel returns symbols of shape (1, ",
         ),
     ],
 )
