@@ -51,7 +51,7 @@ class Shared:
         Raises:
             UsageError: it has others.
         """
-        if _hashes(weights) != _hashes(self.weights):
+        if self.weights and _hashes(weights) != _hashes(self.weights):  # older recordings name none
             raise UsageError(
                 f"the images were transmitted with the weights {self.weights}, and {self.system} here has "
                 f"{weights or 'none'}; copy the weight files of the transmitter"
