@@ -8,7 +8,7 @@ import os
 import sys
 
 _KEPT_BYTES = 2**30
-_NEW_OBJECTS = 50_000  # new objects after which Python looks for unused cycles of objects; its default is 700
+_NEW_OBJECTS = 50_000  # new objects after which Python looks for unused cycles of objects; by default 2,000 or fewer
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
